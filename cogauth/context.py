@@ -100,7 +100,7 @@ class Context:
 
     @property
     def issuer(self) -> str:
-        """The issuer URL in the pool's tokens (source: see ``tokens.verify``)."""
+        """The issuer URL in the pool's tokens (source: see ``tokens.validate``)."""
         return f"{self.cognito_endpoint}/{self.fact('user_pool')}"
 
     @property

@@ -125,7 +125,7 @@ def policies() -> dict[str, str]:
         ("verify-explain", ("verify", "explain"), Settings(), ()),
         ("attach", ("attach", "detach"), Settings(), ("API",)),
     ):
-        stack = policy.Stack("aws", "REGION", "ACCOUNT", "STACK", settings, others=apis)
+        stack = policy.StackNames("aws", "REGION", "ACCOUNT", "STACK", settings, others=apis)
         (document,) = policy.policy(stack, commands)
         text = json.dumps(document, indent=2).replace("000000000000", "ACCOUNT")
         found[f"{name}.json"] = f"{text}\n"

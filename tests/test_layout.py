@@ -226,7 +226,7 @@ def test_a_reader_can_hold_each_file_and_each_function() -> None:
 
 
 def test_the_test_of_a_module_is_found_by_its_name() -> None:
-    """``tests/FOLDER/test_NAME.py``, or ``test_NAME_ASPECT.py``; a folder within one may be whole."""
+    """It is ``tests/FOLDER/test_NAME.py``, ``test_NAME_ASPECT.py`` or, of a folder, one for all."""
     tests = {
         path.relative_to(ROOT / "tests").with_name(path.stem.removeprefix("test_"))
         for path in (ROOT / "tests").rglob("test_*.py")

@@ -16,7 +16,7 @@ from cogauth.attach import guards, model
 from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
 from cogauth.attach.work import BAD_REQUEST, Report, Work, permissions
 from cogauth.aws.answers import NOT_FOUND, code_of
-from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.errors import AWS_ERRORS, failure, translate
 from cogauth.aws.policies import ATTACHED_API
 from cogauth.errors import UsageError
 from cogauth.gateway import deployed
@@ -236,7 +236,7 @@ def _restore(work: Work, change: MethodChange, result: Detached) -> bool:
         work.update(change, change.after)
     except ClientError as error:
         if code_of(error) == BAD_REQUEST:
-            result.problems.append(f"Restoring {which} failed: {explain(error)}")
+            result.problems.append(f"Restoring {which} failed: {translate(error)}")
             return False
         if code_of(error) not in NOT_FOUND:
             raise
@@ -278,7 +278,7 @@ def _delete_authorizer(work: Work, name: str, result: Detached) -> None:
             # Someone else used it for a method, which AWS's message names.
             if code_of(error) != "ConflictException":
                 raise
-            result.problems.append(_kept(name, f"a method ({explain(error)})"))
+            result.problems.append(_kept(name, f"a method ({translate(error)})"))
     if not result.problems:
         work.ctx.state.drop("attachments", work.api)
 

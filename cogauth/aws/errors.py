@@ -78,7 +78,7 @@ def is_definite(error: Exception) -> bool:
     return bool(400 <= status < 500 and status != 408)  # noqa: PLR2004 HTTP's own numbers
 
 
-def explain(error: Exception) -> CogauthError:
+def translate(error: Exception) -> CogauthError:
     """Return an error that says why AWS refused or can't be reached, and what to do.
 
     It never quotes a credential.
@@ -302,6 +302,6 @@ def failure(
     ``after`` says what the state is now, and ``hint`` how to continue. Chain the error with
     ``from``.
     """
-    why = explain(error)
+    why = translate(error)
     hints = " ".join(filter(None, [why.hint, hint]))
     return _said(f"{what} failed: {why.message}", after, hint=hints or None)

@@ -31,7 +31,7 @@ REST_API = f"{REST_APIS}/API"
 # An API that the user names, and one that is attached.
 OTHER_API, ATTACHED_API = f"{REST_APIS}/OTHER_API", f"{REST_APIS}/ATTACHED_API"
 # An action's condition: the operator, the key and the value.
-Condition = tuple[str, str, str]
+PolicyCondition = tuple[str, str, str]
 
 
 class Purpose(Enum):
@@ -65,7 +65,7 @@ class Allow:
 
     resources: tuple[str, ...]
     actions: tuple[str, ...]
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[PolicyCondition, ...] = ()
     source: str | None = None
 
 
@@ -75,7 +75,7 @@ Permissions = dict[Purpose, tuple[Allow, ...]]
 def allow(
     resources: str | Sequence[str],
     *actions: str,
-    conditions: tuple[Condition, ...] = (),
+    conditions: tuple[PolicyCondition, ...] = (),
     source: str | None = None,
 ) -> Allow:
     """Return an Allow for one resource or several."""
@@ -103,9 +103,9 @@ def documents(allows: Iterable[Allow], words: Mapping[str, Sequence[str]]) -> li
 
 def _actions_on(
     allows: Iterable[Allow], words: Mapping[str, Sequence[str]]
-) -> dict[tuple[Condition, ...], dict[str, set[str]]]:
+) -> dict[tuple[PolicyCondition, ...], dict[str, set[str]]]:
     """Return the actions by conditions and resource, each resource with its values."""
-    found: dict[tuple[Condition, ...], dict[str, set[str]]] = {}
+    found: dict[tuple[PolicyCondition, ...], dict[str, set[str]]] = {}
     for one in allows:
         conditions = tuple(
             (operator, key, next(_filled(value, words))) for operator, key, value in one.conditions
@@ -126,7 +126,7 @@ def _filled(pattern: str, words: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _statements(
-    found: Mapping[tuple[Condition, ...], Mapping[str, set[str]]],
+    found: Mapping[tuple[PolicyCondition, ...], Mapping[str, set[str]]],
 ) -> list[dict[str, Any]]:
     """Return the statements: resources that need the same actions share one."""
     statements = []

@@ -16,10 +16,10 @@ from cogauth.client.signin import (
     refusal,
     sign_in,
 )
-from cogauth.client.transport import request, session
+from cogauth.client.transport import http_session, request
 from cogauth.gateway.rest_apis import check_own
 from cogauth.settings import PROTECTED_PATH
-from cogauth.steps.losses import loss, may_settle
+from cogauth.steps.missing import may_settle, missing_error
 
 if TYPE_CHECKING:
     from cogauth.context import Context
@@ -75,7 +75,7 @@ def check_login(
         CogauthError: the recorded API belongs to another stack.
     """
     check_own(ctx)
-    http = session(ctx.url("/"), ctx.aws)
+    http = http_session(ctx.url("/"), ctx.aws)
     data = {"username": username, "password": password}
     http_status, answer = sign_in(ctx, http, data, new_password=new_password)
     problems = []
@@ -94,7 +94,7 @@ def check_login(
         )
     claims: dict[str, Any] | None = None
     try:
-        claims = tokens.verify(ctx, http, answer["id_token"])
+        claims = tokens.validate(ctx, http, answer["id_token"])
     except jwt.PyJWTError as error:
         problems.append(f"The ID token isn't valid: {error}.")
     url = ctx.url(PROTECTED_PATH)
@@ -107,7 +107,7 @@ def check_login(
         )
     if with_token != HTTPStatus.OK:
         problems.append(f"With the token {url} answers {with_token}, not {HTTPStatus.OK}.")
-    if problems and (lost := loss(ctx)) is not None:
+    if problems and (lost := missing_error(ctx)) is not None:
         problems.append(str(lost))
     return LoginResult(
         answer["status"],
@@ -124,7 +124,7 @@ def check_login(
 
 def call_protected(ctx: Context, url: str, token: str | None) -> int:
     """Wait for the deployment; return the guarded method's status, or raise LoginError."""
-    http, waits = session(url, ctx.aws), cache(partial(may_settle, ctx))
+    http, waits = http_session(url, ctx.aws), cache(partial(may_settle, ctx))
     return ctx.waiter.settle(
         lambda: request(http, "GET", url, token=token).status_code,
         lambda status: (

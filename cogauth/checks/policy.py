@@ -16,7 +16,7 @@ from cogauth.errors import UsageError
 from cogauth.gateway.deployed import exporting
 from cogauth.gateway.rest_apis import CHECK_OWN
 from cogauth.settings import Settings
-from cogauth.steps import RESOURCES, ROOTS, losses
+from cogauth.steps import RESOURCES, ROOTS, missing
 from cogauth.steps.base import Recreate
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stack:
+class StackNames:
     """What a policy's resources are named after.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stack:
     others: tuple[str, ...] = ()
 
 
-def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]:
+def policy(stack: StackNames, commands: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the least policy for commands, as one document or, by AWS's size limit, several.
 
     Args:
@@ -73,7 +73,7 @@ def policy(stack: Stack, commands: Collection[str] = ()) -> list[dict[str, Any]]
     return documents(allows, words_of(stack, wanted))
 
 
-def words_of(stack: Stack, commands: Collection[str]) -> Mapping[str, Sequence[str]]:
+def words_of(stack: StackNames, commands: Collection[str]) -> Mapping[str, Sequence[str]]:
     """Return the values of ``policies.WORDS`` in a stack's policy for commands."""
     others = stack.others or ("*",)
     # Without a record it isn't known which to detach.
@@ -151,7 +151,7 @@ def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
 
 def _or_losses(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     """Return the permissions of a command that looks, once it failed, for what is gone."""
-    return lambda settings: (*permissions, *losses.permissions(settings))
+    return lambda settings: (*permissions, *missing.permissions(settings))
 
 
 # What each command of ``users`` needs.

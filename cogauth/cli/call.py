@@ -106,13 +106,13 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     """
     ctx, place, wanted = _parse(target, options)
     from cogauth.client import calls, sessions
-    from cogauth.steps.losses import loss, named
+    from cogauth.steps.missing import missing_error, naming_missing
 
     username = ""
     is_own = place.api == ctx.fact("rest_api")
     if test_invoke:
         notice(f"{wanted.method} {wanted.path} by TestInvokeMethod, without authorizer and token")
-        with named(ctx) if is_own else nullcontext():
+        with naming_missing(ctx) if is_own else nullcontext():
             answer = calls.console_test(ctx, place, wanted)
         if answer.as_any:
             notice(
@@ -133,7 +133,7 @@ def call(target: Target, *, no_token: bool, test_invoke: bool, **options: Any) -
     else:
         _show(answer)
     if answer.is_refused:
-        if is_own and (lost := loss(ctx)) is not None:
+        if is_own and (lost := missing_error(ctx)) is not None:
             notice(f"Why: {lost}")
         elif not (test_invoke or target.as_json):
             notice(f"Why: {_explain(ctx.state, url, options, username)}")

@@ -201,7 +201,7 @@ def _log_in(ctx: Context, story: Story, user: str, password: str) -> str | None:
 def _call(ctx: Context, story: Story, id_token: str | None) -> None:
     """Call the guarded method without a token, and with one."""
     from cogauth.checks.login import call_protected
-    from cogauth.client.transport import request, session
+    from cogauth.client.transport import http_session, request
 
     url = ctx.url(PROTECTED_PATH)
     for words, text, token, status, option in (
@@ -223,7 +223,7 @@ def _call(ctx: Context, story: Story, id_token: str | None) -> None:
         command = f"cogauth call GET {PROTECTED_PATH}{option}"
         story.tell(f"GET {PROTECTED_PATH} {words}", text, command)
         got = call_protected(ctx, url, token)
-        body = " ".join(request(session(url, ctx.aws), "GET", url, token=token).text.split())
+        body = " ".join(request(http_session(url, ctx.aws), "GET", url, token=token).text.split())
         story.expect(f"HTTP {status}", f"HTTP {got}", body)
 
 

@@ -142,24 +142,24 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
     from cogauth.steps.ownership import words
 
     notice(f"Stack {ctx.stack} in {where(ctx)}")
-    if plan.doomed:
-        count = len(plan.doomed)
+    if plan.deletions:
+        count = len(plan.deletions)
         notice(
             f"{count} resource{'' if count == 1 else 's'} to delete, with all that they contain:"
         )
     rows = []
-    for each in plan.doomed:
+    for each in plan.deletions:
         why = "" if each.recorded else " (not in the state file)"
         if each.claimed:
             why = ": only its tag assigns it to the stack; --yes leaves it alone"
         rows.append((words(each.resource), f"{each.id}{why}"))
     show_table(rows, indent=2, err=True)
-    for stranger in plan.strangers:
-        way_on = f"; if it is: '{ctx.state.command(f'up --adopt {stranger.id}')}'"
+    for other in plan.not_ours:
+        way_on = f"; if it is: '{ctx.state.command(f'up --adopt {other.id}')}'"
         notice(
-            f"  {words(stranger.resource)} {stranger.id}: isn't this stack's "
-            f"({stranger.why}); it is left alone and removed from the state file"
-            f"{way_on if stranger.adoptable else ''}"
+            f"  {words(other.resource)} {other.id}: isn't this stack's "
+            f"({other.why}); it is left alone and removed from the state file"
+            f"{way_on if other.adoptable else ''}"
         )
     _announce_attached(ctx, plan)
     local_data = ctx.state.local_data
@@ -168,7 +168,7 @@ def _announce(target: Target, ctx: Context, plan: DownPlan) -> None:
             "  This is the local AWS's last stack: it will stop, and everything else in it is "
             "deleted."
         )
-    for each in plan.doomed:
+    for each in plan.deletions:
         # Cognito gives an estimate.
         if each.users:
             users = f"{each.users} user{'' if each.users == 1 else 's'}"

@@ -16,10 +16,10 @@ def as_ours(error: Exception) -> CogauthError | None:
         return error
     if is_about_output(error):
         return None
-    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, translate
 
     if isinstance(error, AWS_ERRORS):
-        return explain(error)
+        return translate(error)
     from cogauth.aws.environment import in_force, redact
 
     if isinstance(error, OSError) and error.filename is not None:
@@ -39,7 +39,7 @@ def is_about_output(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None
 
 
-def code_of(error: BaseException, ours: CogauthError) -> str:
+def error_code(error: BaseException, ours: CogauthError) -> str:
     """Return the code of its class, or the code of the AWS or file error that caused it."""
     if ours.code != CogauthError.code:
         return ours.code

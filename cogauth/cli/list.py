@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.failures import code_of
+from cogauth.cli.failures import error_code
 from cogauth.cli.help import Command
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import error_json, notice, print_json, show_table
@@ -82,7 +82,7 @@ def _document(path: Path, state: State | CogauthError) -> dict[str, Any]:
     names = ("stack", "stack_id", "account", "region", "endpoint_url")
     last = {"condition": _condition(state), "state_file": str(path)}
     if isinstance(state, CogauthError):
-        error = error_json(code_of(state, state), state)
+        error = error_json(error_code(state, state), state)
         return {**dict.fromkeys((*names, "local")), **last, "error": error}
     known = {name: getattr(state, name) for name in names}
     return {**known, "local": state.local_data is not None, **last, "error": None}

@@ -117,10 +117,10 @@ def logs(
 
 
 def _say_lost(error: Exception) -> None:
-    from cogauth.aws.errors import explain
+    from cogauth.aws.errors import translate
     from cogauth.client.logs import PAUSE_S
 
-    notice(f"Warning: {explain(error).message} Trying again every {PAUSE_S} s.")
+    notice(f"Warning: {translate(error).message} Trying again every {PAUSE_S} s.")
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.failures import as_ours, code_of
+from cogauth.cli.failures import as_ours, error_code
 from cogauth.cli.output import ThisRun, notice, print_error, tell_error
 from cogauth.errors import Interrupted, UsageError
 from cogauth.settings import DEFAULT_STACK, check_stack_name
@@ -166,7 +166,7 @@ def target_options(command: Callable[..., int | None]) -> Callable[..., int]:
             if given["debug"]:
                 show_traceback(error)
             if given["as_json"]:
-                print_error(code_of(error, failure), failure)
+                print_error(error_code(error, failure), failure)
             tell_error(failure)
             return failure.exit_code
 

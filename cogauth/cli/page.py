@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogauth.cli.failures import as_ours, code_of
+from cogauth.cli.failures import as_ours, error_code
 from cogauth.cli.help import Command
 from cogauth.cli.interrupt import INTERRUPTED, on_signals
 from cogauth.cli.options import Target, show_traceback, target_options
@@ -65,7 +65,7 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
     log. It shows what the other commands show, for a stack on AWS or on the local AWS.
     """
     try:
-        from cogauth.page.gate import Keys
+        from cogauth.page.gate import PageSecrets
         from cogauth.page.server import listening, serve
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:
@@ -84,7 +84,7 @@ def page(target: Target, *, port: int, no_browser: bool) -> int:
     # A signal that comes before the server handles them ends the page in the same way.
     early: list[int] = []
     with listening(port) as listener, on_signals(lambda number, _frame: early.append(number)):
-        keys = Keys(listener.getsockname()[1])
+        keys = PageSecrets(listener.getsockname()[1])
         if target.as_json:
             print_json_line({"url": keys.url})
         else:
@@ -123,7 +123,7 @@ def _error_json(error: BaseException, *, debug: bool) -> dict[str, Any]:
     ours = as_ours(error) if isinstance(error, Exception) else Interrupted("The page has ended.")
     # ``as_ours`` returns None for an error of our own output, which can't happen here.
     failure = ours or CogauthError(f"{type(error).__name__}: {error}.")
-    return error_json(code_of(error, failure), failure)
+    return error_json(error_code(error, failure), failure)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def policy(
     The output is one policy document, or a JSON array of several if one would exceed AWS's limit
     for a managed policy (6,144 characters).
     """
-    from cogauth.checks.policy import Stack
+    from cogauth.checks.policy import StackNames
     from cogauth.checks.policy import policy as least
 
     _check(account, apis)
@@ -97,7 +97,7 @@ def policy(
         _recorded(target, state, account) if state else find_account(target, account)
     )
     documents = least(
-        Stack(
+        StackNames(
             partition,
             region,
             account,

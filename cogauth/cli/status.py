@@ -195,7 +195,7 @@ def watch_status(
 
 def _read(read: Callable[[], StackStatus], last: StackStatus) -> tuple[StackStatus, str]:
     """Return a new reading, or the last one and why there is no newer, if that may pass."""
-    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, translate
     from cogauth.aws.transient import passing_cause
 
     try:
@@ -204,7 +204,7 @@ def _read(read: Callable[[], StackStatus], last: StackStatus) -> tuple[StackStat
         cause = passing_cause(error)
         if cause is None:
             raise
-        return last, f"{explain(cause).message} This is the last known status."
+        return last, f"{translate(cause).message} This is the last known status."
 
 
 def tree(ctx: Context, found: StackStatus) -> Tree:

@@ -156,10 +156,10 @@ def _plain(value: object) -> str:
 
 
 def _why_unverified(target: Target, state: State | None, token: str, parts: Parts) -> str | None:
-    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, translate
     from cogauth.client import tokens
-    from cogauth.client.transport import session
-    from cogauth.steps.losses import named
+    from cogauth.client.transport import http_session
+    from cogauth.steps.missing import naming_missing
 
     if state is None:
         return f"there is no stack here ({target.state_path}) to check it against"
@@ -169,8 +169,8 @@ def _why_unverified(target: Target, state: State | None, token: str, parts: Part
         return f"another issuer issued it, {issuer}; the stack's user pool is {pool}"
     try:
         ctx = complete_stack(target, state)
-        http = session(ctx.jwks_url, ctx.aws)
-        with named(ctx, "user_pool"):
+        http = http_session(ctx.jwks_url, ctx.aws)
+        with naming_missing(ctx, "user_pool"):
             return tokens.why_unverified(ctx, http, token, parts.claims)
     except (CogauthError, *AWS_ERRORS) as error:
-        return str(explain(error))
+        return str(translate(error))

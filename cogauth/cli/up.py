@@ -154,7 +154,7 @@ def _say_lost_pools(ctx: Context) -> None:
 def _say_lost_guards(ctx: Context) -> None:
     """Name the attached methods whose guard differs, and how to repair each."""
     from cogauth.attach import guards
-    from cogauth.aws.errors import AWS_ERRORS, explain
+    from cogauth.aws.errors import AWS_ERRORS, translate
     from cogauth.gateway import rest_apis
 
     pace = rest_apis.pace(ctx.waiter)
@@ -164,7 +164,7 @@ def _say_lost_guards(ctx: Context) -> None:
         try:
             compared = guards.look(ctx, api)
         except AWS_ERRORS as error:
-            notice(f"Warning: can't check whether {which} is still guarded: {explain(error)}")
+            notice(f"Warning: can't check whether {which} is still guarded: {translate(error)}")
             continue
         if compared is None:
             drop = ctx.state.command(f"detach --api {api}")

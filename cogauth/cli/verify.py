@@ -62,11 +62,11 @@ def verify(target: Target, *, api: str | None, path: str | None, stage: str | No
     from cogauth.checks.verify.run import verify as run
     from cogauth.checks.verify.subject import find_subject
     from cogauth.cli.interrupt import gently
-    from cogauth.steps.losses import named
+    from cogauth.steps.missing import naming_missing
 
     with target.locked("verify"):
         ctx = complete_stack(target, require_state(target), "apigateway", "cognito")
-        with named(ctx):
+        with naming_missing(ctx):
             checked = find_subject(ctx, api, path, stage)
         notice(f"REST API {checked.api} at {checked.url}")
         table = nullcontext(lambda _row: None) if target.as_json else _shown()

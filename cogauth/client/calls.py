@@ -19,9 +19,9 @@ from requests.utils import requote_uri
 from urllib3.util import parse_url
 
 from cogauth.aws.answers import NOT_FOUND, code_of, message_of
-from cogauth.aws.errors import explain
+from cogauth.aws.errors import translate
 from cogauth.aws.policies import OTHER_API, REST_API, allow
-from cogauth.client.transport import request, session, strict_json
+from cogauth.client.transport import http_session, request, strict_json
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis, routing
 from cogauth.printable import shortened
@@ -190,7 +190,7 @@ def url_of(ctx: Context, place: Destination, path: str) -> str:
 def send(ctx: Context, place: Destination, call: Call, token: str | None) -> Response:
     """Send the request to the deployed API; raise LoginError if no answer came."""
     url = url_of(ctx, place, call.path)
-    with session(url, ctx.aws) as http:
+    with http_session(url, ctx.aws) as http:
         begun = time.monotonic()
         headers = dict(call.headers)
         got = request(http, call.method, url, token=token, data=call.body, headers=headers)
@@ -238,7 +238,7 @@ def _tested(ctx: Context, place: Destination, call: Call) -> Response:
         if ctx.aws.endpoint_url and _is_unknown_operation(error):
             raise CogauthError(
                 f"The endpoint {ctx.aws.endpoint_url} doesn't support TestInvokeMethod "
-                f"({explain(error)}).",
+                f"({translate(error)}).",
                 hint="Leave out --test-invoke to call the deployed stage.",
             ) from error
         raise

@@ -18,7 +18,7 @@ from cogauth.client.transport import strict_json
 from cogauth.errors import IncompleteError
 from cogauth.steps.lambda_ import AUTO_CONFIRM, SIGN_IN
 from cogauth.steps.log_groups import LogGroup
-from cogauth.steps.lookup import gone
+from cogauth.steps.lookup import incomplete_error
 from cogauth.steps.ownership import words
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class _LogGroup:
         except ClientError as error:
             if code_of(error) not in NOT_FOUND:
                 raise
-            raise gone(ctx, group) from error
+            raise incomplete_error(ctx, group) from error
         self.start = self._forget_before(oldest)
 
     def _pages(self, name: str) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth.client import token_store, tokens
 from cogauth.client.signin import refusal, sign_in
-from cogauth.client.transport import session
+from cogauth.client.transport import http_session
 from cogauth.errors import LoginError, UsageError
 from cogauth.gateway.rest_apis import check_own
 
@@ -127,7 +127,7 @@ def _ask(
 ) -> tuple[int, dict[str, Any]]:
     """Send a sign-in, and store the tokens that it may bring."""
     check_own(ctx)
-    http = session(ctx.url("/"), ctx.aws)
+    http = http_session(ctx.url("/"), ctx.aws)
     status, answer = sign_in(ctx, http, data, new_password=new_password)
     if answer["status"] == "success":
         token_store.store(ctx.state, username, _tokens(ctx, answer))

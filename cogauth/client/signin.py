@@ -12,8 +12,8 @@ from cogauth.client import tokens
 from cogauth.client.transport import json_object, request
 from cogauth.errors import IncompleteError, LoginError
 from cogauth.settings import CLOSED
-from cogauth.steps.losses import loss, may_settle, named
 from cogauth.steps.methods import STATUS_BY_CODE
+from cogauth.steps.missing import may_settle, missing_error, naming_missing
 
 if TYPE_CHECKING:
     import requests
@@ -57,7 +57,7 @@ def refusal(ctx: Context, answer: dict[str, Any]) -> CogauthError:
         create = ctx.state.command("users create NAME")
         see = f"Sign-up is closed: if there is no such user, '{create}' creates one."
     # Without the trigger nobody is confirmed.
-    if (command or code == UNCONFIRMED) and (lost := loss(ctx, before=said)) is not None:
+    if (command or code == UNCONFIRMED) and (lost := missing_error(ctx, before=said)) is not None:
         return IncompleteError(lost.message, hint=" ".join(filter(None, [lost.hint, see])))
     return LoginError(said, hint=see)
 
@@ -90,7 +90,7 @@ def sign_in(
     """
     if new_password is not None:
         data = {**data, "new_password": new_password}
-    with named(ctx):
+    with naming_missing(ctx):
         return _sign_in(ctx, http, data)
 
 

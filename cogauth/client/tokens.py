@@ -117,13 +117,13 @@ def why_unverified(ctx: Context, http: requests.Session, token: str, claims: Any
     if use not in ("id", "access"):
         return "its token_use is neither 'id' nor 'access'"
     try:
-        verify(ctx, http, token, use)
+        validate(ctx, http, token, use)
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         return str(error)
     return None
 
 
-def verify(
+def validate(
     ctx: Context,
     http: requests.Session,
     token: str,

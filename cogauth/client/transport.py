@@ -24,7 +24,7 @@ LARGEST, LONGEST_S = 16 * 1024 * 1024, 60
 DEEPEST = 200
 
 
-def session(url: str, aws: Aws) -> requests.Session:
+def http_session(url: str, aws: Aws) -> requests.Session:
     """Return a session for an API's URL that trusts the same certificates as ``aws``.
 
     Raises UsageError if the URL is plain HTTP to another machine and ``aws`` doesn't allow that.

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from cogauth.attach.detach import detach
 from cogauth.aws import parallel
 from cogauth.aws.answers import code_of
-from cogauth.aws.errors import AWS_ERRORS, explain, failure, is_definite
+from cogauth.aws.errors import AWS_ERRORS, failure, is_definite, translate
 from cogauth.aws.transient import KNOWN_WITHIN_S, UNKNOWN
 from cogauth.aws.waiting import TimedOutError
 from cogauth.engine import graph, journal
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cogauth.aws.answers import Live
     from cogauth.context import Context
-    from cogauth.engine.down_plan import DownPlan, Stranger
+    from cogauth.engine.down_plan import DownPlan, NotOurs
     from cogauth.steps.base import Resource
 
 # AWS's errors for a resource that is protected from deletion or still in use.
@@ -113,12 +113,12 @@ class _Down:
         self.refused: set[str] = set()
         # The ids of resources that are the stack's only by their tag, and nobody agreed to.
         self.unexplained: set[str] = set()
-        self.strangers = {each.resource.key: each for each in plan.strangers}
+        self.not_ours = {each.resource.key: each for each in plan.not_ours}
         # The records at the beginning, whose resources are read once more at the end.
         self.recorded = {
             key: record
             for key in self.roots
-            if key not in self.strangers and "id" in (record := ctx.state.record(key) or {})
+            if key not in self.not_ours and "id" in (record := ctx.state.record(key) or {})
         }
         # What may be deleted, by root and id.
         self.agreed = {
@@ -180,7 +180,7 @@ class _Down:
             try:
                 done = detach(self.ctx, plan, report)
             except (*AWS_ERRORS, CogauthError) as error:
-                self.result.problems.append(f"{failed}: {explain(error)}")
+                self.result.problems.append(f"{failed}: {translate(error)}")
                 continue
             self.result.restored += _attached(api, done.restored)
             self.result.not_ours += _attached(api, done.not_ours)
@@ -194,8 +194,8 @@ class _Down:
         resource, record = self.roots[key], ctx.state.record(key)
         if record is None:
             return
-        if stranger := self.strangers.get(key):
-            self._forget(stranger)
+        if other := self.not_ours.get(key):
+            self._forget(other)
             return
         try:
             if record["status"] == CREATING:
@@ -217,13 +217,13 @@ class _Down:
         entries = [_entry(resource, facts["id"]) for facts in ids]
         self.outcomes[key] = outcome, entries + self._drop(resource)
 
-    def _forget(self, stranger: Stranger) -> None:
-        resource = stranger.resource
+    def _forget(self, other: NotOurs) -> None:
+        resource = other.resource
         self._drop(resource)
-        self.outcomes[resource.key] = self.result.not_ours, [_entry(resource, stranger.id)]
+        self.outcomes[resource.key] = self.result.not_ours, [_entry(resource, other.id)]
         self.result.left_alone.append(
-            f"The {words(resource)} {stranger.id}, which the state file recorded, isn't this "
-            f"stack's ({stranger.why}). It was left alone, and its record was dropped."
+            f"The {words(resource)} {other.id}, which the state file recorded, isn't this "
+            f"stack's ({other.why}). It was left alone, and its record was dropped."
         )
 
     def _drop(self, resource: Resource) -> list[Entry]:
@@ -260,7 +260,7 @@ class _Down:
             return None
 
     def _tell(self, resource: Resource, error: Exception) -> None:
-        problem = f"Deleting the {words(resource)} failed: {explain(error)}"
+        problem = f"Deleting the {words(resource)} failed: {translate(error)}"
         if isinstance(error, ClientError) and code_of(error) in OBSTRUCTED:
             problem += (
                 " First remove the obstacle, such as deletion protection or a custom domain; then "

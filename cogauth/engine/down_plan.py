@@ -17,7 +17,7 @@ from cogauth.attach.model import Plan
 from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
-from cogauth.aws.errors import AWS_ERRORS, explain, failure
+from cogauth.aws.errors import AWS_ERRORS, failure, translate
 from cogauth.aws.memo import Memo
 from cogauth.aws.policies import ANY, allow
 from cogauth.errors import CogauthError
@@ -37,7 +37,7 @@ DOWN_CLIENTS = (*CLIENTS, "tagging", *ATTACH_CLIENTS)
 
 
 @dataclass(frozen=True)
-class Doomed:
+class Deletion:
     """A resource that ``down`` would delete by a call of its own."""
 
     resource: Resource
@@ -59,7 +59,7 @@ class Doomed:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class NotOurs:
     """A recorded resource that isn't the stack's, judging by the resource."""
 
     resource: Resource
@@ -74,19 +74,19 @@ class Stranger:
 class DownPlan:
     """What ``down`` would delete, in this order, leave alone and forget, and restore."""
 
-    doomed: list[Doomed]
-    strangers: list[Stranger]
+    deletions: list[Deletion]
+    not_ours: list[NotOurs]
     # By the id of each API whose methods are restored: the plan, or why there is none.
     attached: dict[str, Plan | str]
 
     @property
     def users(self) -> int:
         """About how many users would be lost."""
-        return sum(each.users or 0 for each in self.doomed)
+        return sum(each.users or 0 for each in self.deletions)
 
-    def agreed(self, *, claimed: bool) -> list[Doomed]:
+    def agreed(self, *, claimed: bool) -> list[Deletion]:
         """Return what may be deleted, ``claimed`` resources included or not."""
-        return [each for each in self.doomed if each.facts and (claimed or not each.claimed)]
+        return [each for each in self.deletions if each.facts and (claimed or not each.claimed)]
 
     def obstacles(self, *, claimed: bool) -> list[str]:
         """Return why AWS would refuse to delete some of that."""
@@ -99,8 +99,8 @@ class DownPlan:
             (api, plan.shown if isinstance(plan, Plan) else plan)
             for api, plan in self.attached.items()
         ]
-        doomed = [(each.resource.key, each.id, each.claimed) for each in self.doomed]
-        return doomed, self.strangers, attached
+        deletions = [(each.resource.key, each.id, each.claimed) for each in self.deletions]
+        return deletions, self.not_ours, attached
 
 
 def plan_down(ctx: Context) -> DownPlan:
@@ -119,11 +119,11 @@ def plan_down(ctx: Context) -> DownPlan:
 
     looking = replace(ctx, aws=memo.of(ctx.aws), waiter=replace(ctx.waiter, report=report))
     try:
-        doomed, strangers = _found(looking)
+        deletions, not_ours = _found(looking)
     except AWS_ERRORS as error:
         nothing = "Nothing was deleted."
         raise failure("Looking for the stack's resources", error, after=nothing) from error
-    own = {each.id for each in doomed if each.resource.key == "rest_api" and not each.claimed}
+    own = {each.id for each in deletions if each.resource.key == "rest_api" and not each.claimed}
     attached: dict[str, Plan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
@@ -131,8 +131,8 @@ def plan_down(ctx: Context) -> DownPlan:
         try:
             attached[api] = plan_detach(ctx, api, compare=False)
         except (*AWS_ERRORS, CogauthError) as error:
-            attached[api] = str(explain(error))
-    return DownPlan(doomed, strangers, attached)
+            attached[api] = str(translate(error))
+    return DownPlan(deletions, not_ours, attached)
 
 
 def roots() -> list[Resource]:
@@ -158,29 +158,29 @@ def deletion_needs() -> dict[str, list[str]]:
     }
 
 
-def _found(ctx: Context) -> tuple[list[Doomed], list[Stranger]]:
+def _found(ctx: Context) -> tuple[list[Deletion], list[NotOurs]]:
     resources = roots()
     calls: list[Callable[[], Any]] = [
         *(partial(_look, ctx, resource) for resource in resources),
         partial(tagged_arns, ctx),
     ]
     *looked, tagged = parallel.each(calls)
-    doomed: list[Doomed] = []
-    strangers: list[Stranger] = []
+    deletions: list[Deletion] = []
+    not_ours: list[NotOurs] = []
     for resource, (named, foreign) in zip(resources, looked, strict=True):
-        strangers += foreign
+        not_ours += foreign
         known = {each.id for each in [*named, *foreign]}
         renamed = renamed_ones(ctx, resource, tagged, known)
-        doomed += named
-        doomed += [_unrecorded(ctx, resource, live) for live in renamed]
-    return doomed, strangers
+        deletions += named
+        deletions += [_unrecorded(ctx, resource, live) for live in renamed]
+    return deletions, not_ours
 
 
-def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger]]:
+def _look(ctx: Context, resource: Resource) -> tuple[list[Deletion], list[NotOurs]]:
     record, name = ctx.state.record(resource.key), resource.name(ctx)
     known = (record or {}).get("id", "")
-    doomed: list[Doomed] = []
-    strangers: list[Stranger] = []
+    deletions: list[Deletion] = []
+    not_ours: list[NotOurs] = []
     recorded = record if record is not None and known and name in {None, known} else None
     looks: list[Callable[[], Any]] = [
         lambda: recorded and read(ctx, resource, recorded),
@@ -191,23 +191,23 @@ def _look(ctx: Context, resource: Resource) -> tuple[list[Doomed], list[Stranger
     if recorded is not None:
         if live is not None and owned(ctx, resource, live):
             facts, users = resource.facts(ctx, live), resource.users(live)
-            doomed.append(Doomed(resource, facts, users, obstacles=obstacles))
+            deletions.append(Deletion(resource, facts, users, obstacles=obstacles))
         elif live is not None:
             tags = resource.tags(live) or {}
             adoptable = name is None and may_be_adopted(ctx, tags)
-            strangers.append(Stranger(resource, known, owner(tags), adoptable))
+            not_ours.append(NotOurs(resource, known, owner(tags), adoptable))
     elif known:
-        strangers.append(Stranger(resource, known, f"the stack's is {name}"))
-    doomed += [_unrecorded(ctx, resource, live) for live in others]
-    if record is not None and not known and not doomed:
-        doomed.append(Doomed(resource, None))
-    return doomed, strangers
+        not_ours.append(NotOurs(resource, known, f"the stack's is {name}"))
+    deletions += [_unrecorded(ctx, resource, live) for live in others]
+    if record is not None and not known and not deletions:
+        deletions.append(Deletion(resource, None))
+    return deletions, not_ours
 
 
-def _unrecorded(ctx: Context, resource: Resource, live: Live) -> Doomed:
+def _unrecorded(ctx: Context, resource: Resource, live: Live) -> Deletion:
     facts, claimed = resource.facts(ctx, live), not is_explained(ctx, resource, live)
     obstacles = _obstacles(ctx, resource, facts)
-    return Doomed(resource, facts, resource.users(live), claimed, False, obstacles)  # noqa: FBT003
+    return Deletion(resource, facts, resource.users(live), claimed, False, obstacles)  # noqa: FBT003
 
 
 def _obstacles(ctx: Context, resource: Resource, facts: Record) -> tuple[str, ...]:

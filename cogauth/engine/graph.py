@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from threading import Event
 
-Work = Callable[[str, Callable[[], None]], None]
+DoTask = Callable[[str, Callable[[], None]], None]
 
 
-def run(needs: Mapping[str, Iterable[str]], work: Work, stop: Event) -> dict[str, BaseException]:
+def run(needs: Mapping[str, Iterable[str]], work: DoTask, stop: Event) -> dict[str, BaseException]:
     """Do every task, each after its prerequisites; return when all have ended.
 
     An exception in this thread meanwhile, for example from a signal handler, sets ``stop`` and is

@@ -14,7 +14,7 @@ from cogauth.aws.policies import REST_APIS
 from cogauth.aws.waiting import Pace
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
-from cogauth.record import forms
+from cogauth.record import formats
 from cogauth.record.records import CREATED, OUTDATED
 from cogauth.steps import RESOURCES, ROOTS
 from cogauth.steps.base import Recreate
@@ -47,7 +47,7 @@ def recover(ctx: Context, stack_id: str | None = None, take: Collection[str] = (
     named = [one.tags for one in survey(ctx) if one.tags.get("cogauth:stack") == ctx.stack]
     # Anybody may write a tag; ignore values that aren't an id.
     ids = {tags.get("cogauth:stack-id", "") for tags in named}
-    found = sorted(one for one in ids if re.fullmatch(forms.UUID, one))
+    found = sorted(one for one in ids if re.fullmatch(formats.UUID, one))
     if stack_id is not None:
         found = [one for one in found if one == stack_id]
     if not found:

@@ -62,7 +62,7 @@ DERIVED: dict[str, Callable[[Sent], Sent]] = {
 
 
 @dataclass(frozen=True)
-class Call:
+class RehearsedCall:
     """One call of a first ``up``.
 
     Attributes:
@@ -82,7 +82,7 @@ class Call:
     once: bool
 
 
-def rehearse(ctx: Context) -> tuple[Context, list[Call]]:
+def rehearse(ctx: Context) -> tuple[Context, list[RehearsedCall]]:
     """Return the calls of a first ``up`` with the stack's settings, in the console's order.
 
     Nothing is sent, nothing is written to disk, and no credentials are needed. The only reading
@@ -120,7 +120,7 @@ class _Rehearsal(Aws):
     def __init__(self, region: str) -> None:
         # Keys of nobody: they sign nothing.
         super().__init__(region=region, local=Keys("none", "none"))
-        self.calls: list[Call] = []
+        self.calls: list[RehearsedCall] = []
         self._pool: Sent = {}
 
     @cached_property
@@ -189,7 +189,7 @@ class _Rehearsal(Aws):
         once: bool = False,
     ) -> None:
         service = model.service_model.service_name
-        self.calls.append(Call(*self.about, service, model.name, sent, told or {}, once))
+        self.calls.append(RehearsedCall(*self.about, service, model.name, sent, told or {}, once))
 
 
 def variable(name: str) -> str:

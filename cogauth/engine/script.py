@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cogauth.context import Context
-    from cogauth.engine.rehearsal import Call
+    from cogauth.engine.rehearsal import RehearsedCall
 
 # Where the console does each step, and what it does there.
 CONSOLE = {
@@ -173,7 +173,7 @@ def script(ctx: Context) -> str:
     return "".join([*parts, _filled(TAIL, values)])
 
 
-def _without_unused(calls: list[Call], url: str) -> list[Call]:
+def _without_unused(calls: list[RehearsedCall], url: str) -> list[RehearsedCall]:
     """Leave out the variables that neither a call nor the sign-in URL contains."""
     contained = json.dumps([call.sent for call in calls], default=str) + url
     return [
@@ -190,7 +190,7 @@ def _comment(text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
-def _commands(call: Call, known: Collection[str]) -> Iterator[str]:
+def _commands(call: RehearsedCall, known: Collection[str]) -> Iterator[str]:
     """Yield the commands of a call, each with a comment."""
     name = words(call.resource)
     if call.operation in WAITS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cogauth.attach import guards
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
-from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.errors import AWS_ERRORS, translate
 from cogauth.aws.memo import Memo
 from cogauth.engine.plan import LATER, plan
 from cogauth.engine.reporting import DELETE
@@ -275,7 +275,7 @@ def _methods(ctx: Context, api: str, record: Attachment) -> tuple[MethodStatus, 
     try:
         compared = guards.look(ctx, api, everywhere=True)
     except AWS_ERRORS as error:
-        return tuple(MethodStatus(name, guarded=None, note=str(explain(error))) for name in names)
+        return tuple(MethodStatus(name, guarded=None, note=str(translate(error))) for name in names)
     if compared is None:
         note = "the API was deleted"
         return tuple(MethodStatus(name, guarded=False, note=note) for name in names)

@@ -7,7 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.errors import AWS_ERRORS, translate
 from cogauth.engine import graph
 from cogauth.engine.ensure import Ensure, Run
 from cogauth.engine.reporting import Steps
@@ -144,7 +144,7 @@ class Tasks:
         titles: dict[str, list[str]] = {}
         hints: dict[str, None] = {}
         for key, error in told.items():
-            why = explain(error)
+            why = translate(error)
             titles.setdefault(why.message, []).append(f"'{self.concerned[key].step.title}'")
             hints |= {why.hint: None} if why.hint else {}
         for defect in wrong.values():

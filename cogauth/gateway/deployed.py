@@ -19,7 +19,7 @@ from cogauth.gateway.rest_apis import (
     IAM,
     WITHOUT_AUTHORIZER,
     Guard,
-    Method,
+    Route,
     Routes,
     method_of,
 )
@@ -88,7 +88,7 @@ def deployed(ctx: Context, api: str, stage: Mapping[str, Any], live: Routes) -> 
     for path, methods in summary.items():
         for verb, said in methods.items():
             now = live.get(path, {}).get(verb)
-            shown = exported.get(path, {}).get(verb) or now or Method(verb, path, Guard())
+            shown = exported.get(path, {}).get(verb) or now or Route(verb, path, Guard())
             guard, lack = _deployed_guard(said, shown.guard, now.guard if now else Guard())
             unseen |= {lack} if lack else set()
             routes.setdefault(path, {})[verb] = replace(shown, guard=guard)
@@ -108,9 +108,7 @@ def _deployed_guard(said: Mapping[str, Any], shown: Guard, now: Guard) -> tuple[
     return replace(now if now.type == kind else Guard(kind), api_key=api_key), lacking
 
 
-def _exported(
-    ctx: Context, api: str, stage: str
-) -> tuple[dict[str, dict[str, Method]], str | None]:
+def _exported(ctx: Context, api: str, stage: str) -> tuple[dict[str, dict[str, Route]], str | None]:
     """Return the methods in the stage's export; if there is no export, also what isn't shown."""
     try:
         document = export(ctx, api, stage)

@@ -303,7 +303,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Method:
+class Route:
     """A method of a REST API: its guard and its integration.
 
     Attributes:
@@ -326,7 +326,7 @@ class Method:
 
 
 # By path, then by HTTP method.
-Routes = dict[str, dict[str, Method]]
+Routes = dict[str, dict[str, Route]]
 
 
 def methods(ctx: Context, api: str) -> list[LiveMethod]:
@@ -355,11 +355,11 @@ def routes_of(live_methods: Iterable[LiveMethod], present: Iterable[Live]) -> Ro
     return found
 
 
-def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Method:
+def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Route:
     """Return a method with its integration's settings."""
     kind, role = integration.get("type", ""), integration.get("credentials")
     function = _LAMBDA_URI.search(integration.get("uri") or "")
-    return Method(verb, path, guard, kind, function[1] if function else None, role)
+    return Route(verb, path, guard, kind, function[1] if function else None, role)
 
 
 def guard_of(live: LiveMethod, by_id: Mapping[str, Live]) -> Guard:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cogauth.errors import CogauthError, LocalAwsError
 from cogauth.local.folder import DataFolder
-from cogauth.local.record import HOST, Record
+from cogauth.local.record import HOST, ServerRecord
 from cogauth.record.files import open_own, read_own
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Server:
             return True
         return False
 
-    def spawn(self, record: Record) -> None:
+    def spawn(self, record: ServerRecord) -> None:
         """Start the process, and wait until it answers."""
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with (
@@ -78,7 +78,7 @@ class Server:
         if not self.comes_up(record):
             raise self._failed(record, "ended at once")
 
-    def _environment(self, record: Record) -> dict[str, str]:
+    def _environment(self, record: ServerRecord) -> dict[str, str]:
         """Return the server's whole environment, which it passes on to its Lambda functions."""
         kept = {
             name: value
@@ -110,20 +110,20 @@ class Server:
             "MINISTACK_EDITION": record.run,
         }
 
-    def comes_up(self, record: Record) -> bool:
+    def comes_up(self, record: ServerRecord) -> bool:
         """Wait until it answers; return False if it has ended instead."""
         if not self.until(lambda: not self.is_running() or self._answers(record)):
             raise self._failed(record, f"gave no answer within {self._patience:g} s")
         return self.is_running()
 
-    def _failed(self, record: Record, what: str) -> LocalAwsError:
+    def _failed(self, record: ServerRecord, what: str) -> LocalAwsError:
         lines = read_own(self.log).decode(errors="replace").splitlines()[-_LOG_LINES:]
         return LocalAwsError(
             f"The local AWS on port {record.port} {what}. Its log is {self.log}; it ends with:",
             *(f"  {line}" for line in lines or ["(nothing)"]),
         )
 
-    def _answers(self, record: Record) -> bool:
+    def _answers(self, record: ServerRecord) -> bool:
         connection = http.client.HTTPConnection(HOST, record.port, timeout=2)
         try:
             connection.request("GET", "/_ministack/health")

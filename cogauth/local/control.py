@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 MODULE = "services.apigateway_v1."
 STORE = "core.responses.AccountRegionScopedDict"
@@ -29,7 +29,7 @@ def install() -> None:
     hooks.wrap(f"{MODULE}_build_api_export", EXPORT, _export)
 
 
-def _patch(own: Function, target: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
+def _patch(own: AnyFunction, target: dict[str, Any], operations: list[dict[str, Any]]) -> Any:
     for operation in operations:
         path, value = operation.get("path", ""), operation.get("value")
         name = path.removeprefix("/")
@@ -51,7 +51,7 @@ def _methods(api: str) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def _summarize(own: Function, api_id: str) -> Any:
+def _summarize(own: AnyFunction, api_id: str) -> Any:
     # A deployment's summary contains the authorization type of each method.
     # Source: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSnapshot.html
     found = own(api_id)
@@ -60,7 +60,9 @@ def _summarize(own: Function, api_id: str) -> Any:
     return found
 
 
-def _export(own: Function, api_id: str, stage_name: str, export_type: str, *include: bool) -> Any:
+def _export(
+    own: AnyFunction, api_id: str, stage_name: str, export_type: str, *include: bool
+) -> Any:
     # An export contains the Cognito authorizers and signatures that methods require.
     # Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
     # and https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authtype.html

@@ -16,7 +16,7 @@ from typing import Any
 
 from cogauth.local import hooks
 from cogauth.local.control import EXPORT, MODULE, STORE
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 EXECUTE = (
     "request api_id stage_name method path headers body query_params owner_account_id owner_region"
@@ -77,24 +77,24 @@ def _serving(api: str, stage: str) -> Iterator[None]:
         _served.reset(token)
 
 
-async def _execute(own: Function, request: Any, api_id: str, stage_name: str, *rest: Any) -> Any:
+async def _execute(own: AnyFunction, request: Any, api_id: str, stage_name: str, *rest: Any) -> Any:
     with _serving(api_id, stage_name):
         return await own(request, api_id, stage_name, *rest)
 
 
-def _of_stage(own: Function, api_id: str, stage_name: str, *rest: Any) -> Any:
+def _of_stage(own: AnyFunction, api_id: str, stage_name: str, *rest: Any) -> Any:
     with _serving(api_id, stage_name):
         return own(api_id, stage_name, *rest)
 
 
-def _policy(own: Function, resource_arn: str) -> Any:
+def _policy(own: AnyFunction, resource_arn: str) -> Any:
     """Return the resource policy that the stage of a request's ARN serves."""
     api, stage, *_ = [*resource_arn.rpartition(":")[2].split("/"), ""]
     with _serving(api, stage):
         return own(resource_arn)
 
 
-def _create_deployment(own: Function, api_id: str, data: Any) -> Any:
+def _create_deployment(own: AnyFunction, api_id: str, data: Any) -> Any:
     if (why := _undeployable(_live["_resources"]().get(api_id))) is not None:
         return _error("BadRequestException", why, 400)
     status, headers, body = own(api_id, data)
@@ -104,7 +104,7 @@ def _create_deployment(own: Function, api_id: str, data: Any) -> Any:
     return status, headers, body
 
 
-def _create_stage(own: Function, api_id: str, data: Any) -> Any:
+def _create_stage(own: AnyFunction, api_id: str, data: Any) -> Any:
     # A stage needs a unique name and an existing deployment.
     # Sources: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateStage.html and
     # https://github.com/aws/chalice/pull/1839
@@ -113,7 +113,7 @@ def _create_stage(own: Function, api_id: str, data: Any) -> Any:
     return _unless_unknown(api_id, data.get("deploymentId")) or own(api_id, data)
 
 
-def _update_stage(own: Function, api_id: str, stage_name: str, data: Any) -> Any:
+def _update_stage(own: AnyFunction, api_id: str, stage_name: str, data: Any) -> Any:
     """Refuse a deployment that doesn't exist. Source: see ``_create_stage``."""
     for one in data.get("patchOperations", []):
         if (one.get("op"), one.get("path")) == ("replace", "/deploymentId"):
@@ -130,7 +130,7 @@ def _unless_unknown(api: str, deployment: Any) -> Any:
     return _error("BadRequestException", "Deployment id does not exist", 400)
 
 
-def _delete_deployment(own: Function, api_id: str, deployment_id: str) -> Any:
+def _delete_deployment(own: AnyFunction, api_id: str, deployment_id: str) -> Any:
     # AWS doesn't delete a deployment that a stage uses.
     # Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_deployment
     stages = _stages().get(api_id, {}).values()
@@ -141,21 +141,21 @@ def _delete_deployment(own: Function, api_id: str, deployment_id: str) -> Any:
     return own(api_id, deployment_id)
 
 
-def _delete_api(own: Function, api_id: str) -> Any:
+def _delete_api(own: AnyFunction, api_id: str) -> Any:
     _copies().pop(api_id, None)
     return own(api_id)
 
 
-def _state(own: Function) -> Any:
+def _state(own: AnyFunction) -> Any:
     return {**own(), _SAVED: copy.deepcopy(_copies())}
 
 
-def _load(own: Function, data: Any) -> None:
+def _load(own: AnyFunction, data: Any) -> None:
     own(data)
     _copies().update((data or {}).get(_SAVED, {}))
 
 
-def _reset(own: Function) -> None:
+def _reset(own: AnyFunction) -> None:
     own()
     _copies().clear()
 

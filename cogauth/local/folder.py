@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cogauth.errors import CogauthError, LocalAwsError
-from cogauth.local.record import DATA_ID, Record
+from cogauth.local.record import DATA_ID, ServerRecord
 from cogauth.record.files import make_folder, open_own, read_own, write_private
 
 MARKER = ".cogauth"
@@ -126,10 +126,10 @@ class DataFolder:
         with os.fdopen(open_own(self.path / MARKER, os.O_WRONLY | os.O_CREAT), "wb") as file:
             file.write(MARKED)
 
-    def read(self) -> Record | None:
+    def read(self) -> ServerRecord | None:
         """Return the record, if any. Raises ``LocalAwsError`` if it is damaged."""
         try:
-            return Record(**json.loads(read_own(self.record_file)))
+            return ServerRecord(**json.loads(read_own(self.record_file)))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, RecursionError) as error:
@@ -138,11 +138,11 @@ class DataFolder:
                 hint=f"Delete it {self._and_start_over}",
             ) from error
 
-    def write(self, record: Record) -> None:
+    def write(self, record: ServerRecord) -> None:
         """Write the record to disk."""
         write_private(self.record_file, asdict(record))
 
-    def trusted(self, record: Record, is_served: Callable[[], bool]) -> Record | None:
+    def trusted(self, record: ServerRecord, is_served: Callable[[], bool]) -> ServerRecord | None:
         """Return the record if its data are this user's, None if unknown; raise if they aren't."""
         made_in = self.known.made_in(record.data_id)
         # If a process of this user's serves them, that is proof too.
@@ -178,11 +178,11 @@ class DataFolder:
             "'cogauth up --local' then deletes the data and creates a new stack."
         )
 
-    def data(self, record: Record) -> Path:
+    def data(self, record: ServerRecord) -> Path:
         """Return the folder of a record's data."""
         return self.path / f"data-{record.data_id}"
 
-    def saved(self, record: Record) -> int:
+    def saved(self, record: ServerRecord) -> int:
         """Return when the data were last saved, in nanoseconds; 0 if never."""
         return max((f.stat().st_mtime_ns for f in self.data(record).glob("*.json")), default=0)
 
@@ -190,7 +190,7 @@ class DataFolder:
         """Return the pid files of servers."""
         return self.tmp.glob("ministack-*.pid")
 
-    def delete_data(self, *, but: Record | None = None) -> None:
+    def delete_data(self, *, but: ServerRecord | None = None) -> None:
         """Delete and forget all data, except those of one record."""
         kept = self.data(but) if but else None
         for data in self.path.glob("data-*"):

@@ -14,7 +14,7 @@ from typing import Any
 from cogauth.local import control, deployments, hooks, mappings, permissions
 from cogauth.local.control import MODULE
 from cogauth.local.deployments import EXECUTE
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 from cogauth.local.mappings import Client
 from cogauth.local.templates import CaseInsensitive, Refused, parse_json
 
@@ -65,7 +65,7 @@ def install() -> None:
         hooks.wrap(MODULE + name, parameters, around)
 
 
-async def _execute(own: Function, request: Any, *rest: Any) -> Any:
+async def _execute(own: AnyFunction, request: Any, *rest: Any) -> Any:
     token = _call.set(SimpleNamespace(request=request))
     try:
         return await own(request, *rest)
@@ -73,14 +73,14 @@ async def _execute(own: Function, request: Any, *rest: Any) -> Any:
         _call.reset(token)
 
 
-async def _authorize(own: Function, *given: Any) -> Any:
+async def _authorize(own: AnyFunction, *given: Any) -> Any:
     error, context = await own(*given)
     found = dict(zip(_AUTHORIZE.split(), given, strict=True))
     vars(_call.get()).update(found, authorizer=context)
     return error, context
 
 
-async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) -> Any:
+async def _check_token(own: AnyFunction, authorizer: Any, method: Any, *rest: Any) -> Any:
     # A method without scopes accepts ID tokens, one with scopes accepts access tokens.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-integrate-with-cognito.html
     unauthorized = _error("UNAUTHORIZED", "Unauthorized")
@@ -95,7 +95,7 @@ async def _check_token(own: Function, authorizer: Any, method: Any, *rest: Any) 
 
 
 async def _invoke_authorizer(
-    own: Function, authorizer: Any, event: Any, account: str, region: str
+    own: AnyFunction, authorizer: Any, event: Any, account: str, region: str
 ) -> Any:
     # The policy of a Lambda authorizer's function must let the API invoke it.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/configure-api-gateway-lambda-authorization.html
@@ -107,7 +107,7 @@ async def _invoke_authorizer(
     return await own(authorizer, event, account, region)
 
 
-async def _invoke_proxied(own: Function, integration: Any, *rest: Any, **named: Any) -> Any:
+async def _invoke_proxied(own: AnyFunction, integration: Any, *rest: Any, **named: Any) -> Any:
     try:
         _check_permission(integration)
     except Refused as refused:
@@ -116,7 +116,7 @@ async def _invoke_proxied(own: Function, integration: Any, *rest: Any, **named: 
     return getattr(_call.get(), "failed", answer)
 
 
-def _shape(own: Function, result: dict[str, Any]) -> Any:
+def _shape(own: AnyFunction, result: dict[str, Any]) -> Any:
     # If a proxied function fails, API Gateway answers; the error is only logged.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
     answer, missing = (None, None) if result.get("error") else own(result)
@@ -127,7 +127,7 @@ def _shape(own: Function, result: dict[str, Any]) -> Any:
     return None, "it failed"
 
 
-def _word(own: Function, error: Any, request: Any) -> Any:
+def _word(own: AnyFunction, error: Any, request: Any) -> Any:
     """Set the right status: ministack has only one for DEFAULT_5XX."""
     status, headers, body = own(error, request)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -135,7 +135,7 @@ def _word(own: Function, error: Any, request: Any) -> Any:
     return status, headers, body
 
 
-async def _invoke(_own: Function, integration: Any, *_rest: Any, **named: Any) -> Any:
+async def _invoke(_own: AnyFunction, integration: Any, *_rest: Any, **named: Any) -> Any:
     # A non-proxy Lambda integration.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-custom-integrations.html
     try:
@@ -144,7 +144,7 @@ async def _invoke(_own: Function, integration: Any, *_rest: Any, **named: Any) -
         return _error(refused.kind, str(refused))
 
 
-def _mock(_own: Function, integration: Any) -> Any:
+def _mock(_own: AnyFunction, integration: Any) -> Any:
     # A MOCK integration.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
     client = _client(None)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-Function = Callable[..., Any]
+AnyFunction = Callable[..., Any]
 
 _needed: list[Callable[[], object]] = []
 
@@ -32,7 +32,7 @@ def module(name: str) -> ModuleType:
         raise _gone(f"module {name}") from error
 
 
-def function(name: str, parameters: str) -> Function:
+def function(name: str, parameters: str) -> AnyFunction:
     """Return a function or class of ministack. Raises HookError if its parameters differ."""
     found = _find(name)
     if not inspect.isfunction(found) and not inspect.isclass(found):
@@ -43,7 +43,7 @@ def function(name: str, parameters: str) -> Function:
     return found
 
 
-def called(name: str, parameters: str) -> Function:
+def called(name: str, parameters: str) -> AnyFunction:
     """Return a function that calls one of ministack's, looked up anew; ``check`` verifies it."""
     _needed.append(lambda: function(name, parameters))
 
@@ -76,7 +76,7 @@ def check() -> None:
         look_for()
 
 
-def wrap(name: str, parameters: str, around: Function) -> None:
+def wrap(name: str, parameters: str, around: AnyFunction) -> None:
     """Replace a function of ministack by ``around``, which gets the original as first argument."""
     own = function(name, parameters)
 

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from cogauth.local import hooks
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 
 def install() -> None:
@@ -13,12 +13,12 @@ def install() -> None:
     hooks.wrap("services.lambda_svc._execute_function_warm", "func event request_id", _execute)
 
 
-def _append(own: Function, stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
+def _append(own: AnyFunction, stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
     """Give each event an id; ministack gives none to the lines of functions."""
     own(stream, [{"eventId": str(uuid4()), **event} for event in events])
 
 
-def _execute(own: Function, *given: Any) -> dict[str, Any]:
+def _execute(own: AnyFunction, *given: Any) -> dict[str, Any]:
     """Log why a function failed; ministack logs nothing if it can't be imported."""
     result: dict[str, Any] = own(*given)
     if result.get("error") and not result.get("log"):

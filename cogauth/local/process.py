@@ -33,7 +33,7 @@ from cogauth.errors import LocalAwsError
 from cogauth.local.beginners import Beginners
 from cogauth.local.child import Server, require_extra
 from cogauth.local.folder import MARKER, DataFolder, is_own_folder
-from cogauth.local.record import Record, choose_port, is_free
+from cogauth.local.record import ServerRecord, choose_port, is_free
 from cogauth.record.files import remove_own
 from cogauth.record.lock import hold
 
@@ -81,7 +81,7 @@ class LocalAws:
             raise LocalAwsError(f"No local AWS was started in {self._folder.path}.")
         return record.keys
 
-    def _record(self) -> Record | None:
+    def _record(self) -> ServerRecord | None:
         return self._folder.read() if self._folder.is_there() else None
 
     def is_running(self) -> bool:
@@ -180,7 +180,7 @@ class LocalAws:
     def _one_at_a_time(self) -> AbstractContextManager[object]:
         return hold(self._folder.path, "local AWS", 2 * self._patience, advice="")
 
-    def _prepare(self, old: Record | None) -> tuple[Record, str | None]:
+    def _prepare(self, old: ServerRecord | None) -> tuple[ServerRecord, str | None]:
         """Record the server to start; also return why its data can't be trusted again, if so."""
         folder = self._folder
         for own in (folder.tmp, *([folder.data(old)] if old else [])):
@@ -193,7 +193,7 @@ class LocalAws:
         if old is None:
             # A server without a record is of no use, because its port is unknown.
             self._server.end()
-            record = Record.new(choose_port())
+            record = ServerRecord.new(choose_port())
         else:
             # A server killed a moment ago may lose its lock an instant before its port.
             if not self._server.until(lambda: is_free(old.port), seconds=2):
@@ -207,7 +207,7 @@ class LocalAws:
             data_lost = old.loaded is not None and (
                 any(folder.pid_files()) or folder.saved(old) in {0, old.loaded}
             )
-            record = Record.new(old.port) if data_lost else old.again()
+            record = ServerRecord.new(old.port) if data_lost else old.again()
         forgotten = folder.known.add(record.data_id, folder.path)
         # Write the record first, in case we are killed before the old data are deleted.
         folder.write(record)

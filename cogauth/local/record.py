@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from cogauth.aws.environment import KEY_ID, SECRET, Keys
 from cogauth.errors import LocalAwsError
-from cogauth.record import forms
+from cogauth.record import formats
 
 HOST = "127.0.0.1"
 # Below the ports that Linux and macOS use for outgoing connections. Those could be in use at a
 # restart, and a client that polls one without a listener can connect to itself.
 PORTS = range(20000, 32000)
-DATA_ID = re.compile(forms.DATA_ID)
+DATA_ID = re.compile(formats.DATA_ID)
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Record:
+class ServerRecord:
     """The content of ``local.json``. Raises ``ValueError`` for values that cogauth never writes.
 
     ``run`` identifies the server that was started last: only that one reports it.
@@ -43,11 +43,11 @@ class Record:
             raise ValueError("no keys of cogauth's")
 
     @classmethod
-    def new(cls, port: int) -> "Record":
+    def new(cls, port: int) -> "ServerRecord":
         """Return a record for empty data, with new secret keys."""
         return cls(port, secrets.token_hex(8), *Keys.new(), secrets.token_hex(16))
 
-    def again(self) -> "Record":
+    def again(self) -> "ServerRecord":
         """Return a record of the same data for a server about to start."""
         return replace(self, run=secrets.token_hex(16), loaded=None)
 

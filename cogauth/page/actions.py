@@ -61,7 +61,7 @@ def renew(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"renewed": True}
 
 
-class Request(NamedTuple):
+class ComposedRequest(NamedTuple):
     """A request that the user put together, checked."""
 
     ctx: Context
@@ -126,7 +126,7 @@ def explain(of: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "notes": [of.runnable(note) for note in found["notes"]]}
 
 
-def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> Request:
+def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> ComposedRequest:
     """Return the request, after checking all of it; raise UsageError if it can't be sent."""
     ctx = of.context()
     api, kind = text(data, "api"), data.get("token")
@@ -148,7 +148,7 @@ def _request(of: Stack, data: Mapping[str, Any], *, with_token: bool = True) -> 
         )
     username = "" if kind == "none" else text(data, "username")
     token = _token(ctx, username, kind) if username and with_token else None
-    return Request(ctx, place, wanted, kind, username, token)
+    return ComposedRequest(ctx, place, wanted, kind, username, token)
 
 
 def _call(data: Mapping[str, Any]) -> Call:
@@ -200,7 +200,7 @@ def _token(ctx: Context, username: str, kind: str) -> str:
     return found[f"{kind}_token"]
 
 
-def _curl(of: Stack, made: Request) -> str:
+def _curl(of: Stack, made: ComposedRequest) -> str:
     token = None
     if made.username:
         use = "access" if made.kind == "access" else "id"

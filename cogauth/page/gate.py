@@ -45,7 +45,7 @@ AGAIN = (
 
 
 @dataclass
-class Keys:
+class PageSecrets:
     """The secrets of one run of the server.
 
     Attributes:
@@ -92,10 +92,10 @@ class Keys:
         return True
 
 
-class Gate:
+class PageGate:
     """Lets through what the page itself sends, and adds the headers that protect it."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, log: Callable[[str], None]) -> None:
+    def __init__(self, app: ASGIApp, keys: PageSecrets, log: Callable[[str], None]) -> None:
         self.app = app
         self.keys = keys
         self.log = log

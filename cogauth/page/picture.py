@@ -60,21 +60,21 @@ def draw(status: StackStatus, state: State, place: str, *, styled: bool = True) 
         "heading": f"Stack {status.stack}",
         "condition": SHOWN[status.condition],
         "condition_class": COLOURS[status.condition],
-        "place": shortened(place, 85),
+        "place": fitted(place, 85),
         "deployed": f"deployed {status.deployed:%Y-%m-%d}" if status.deployed else "not deployed",
         "users": "" if counted is None else f"{counted} user{'' if counted == 1 else 's'}",
-        "sign_in_method": shortened(f"POST {settings.path}", NARROW),
-        "attached": shortened(_attached(status.attached), 105),
+        "sign_in_method": fitted(f"POST {settings.path}", NARROW),
+        "attached": fitted(_attached(status.attached), 105),
         "description": " ".join([CALLS, *map(_hint, status.steps)]),
     }
     for step in status.steps:
         texts |= {
             f"{step.step}_class": step.status,
             f"{step.step}_status": SHOWN[step.status],
-            f"{step.step}_id": shortened(step.id or "-", ROOM.get(step.step, NARROW)),
+            f"{step.step}_id": fitted(step.id or "-", ROOM.get(step.step, NARROW)),
             f"{step.step}_hint": _hint(step),
         }
-    texts["deployment_id"] = shortened(f"{texts['deployment_id']}, stage {settings.stage}", NARROW)
+    texts["deployment_id"] = fitted(f"{texts['deployment_id']}, stage {settings.stage}", NARROW)
     escaped = {name: html.escape(one_line(text)) for name, text in texts.items()}
     style = html.escape(STYLE.read_text(encoding="utf-8"), quote=False)
     escaped["style"] = f"<style>\n{style}</style>\n" if styled else ""
@@ -98,7 +98,7 @@ def _attached(attached: tuple[AttachedStatus, ...]) -> str:
     return f"Methods of attached APIs: {', '.join(words())}"
 
 
-def shortened(text: str, width: int) -> str:
+def fitted(text: str, width: int) -> str:
     """Return a text that fits into so many columns: its beginning and its end."""
     text = one_line(text)
     if column_width(text) <= width:

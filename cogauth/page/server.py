@@ -24,7 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cogauth.errors import UsageError
 from cogauth.page import actions, shown, streams
-from cogauth.page.gate import ENTERED, HOST, Gate, Keys
+from cogauth.page.gate import ENTERED, HOST, PageGate, PageSecrets
 from cogauth.page.picture import STYLE
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ ACTIONS: dict[str, Callable[[Stack, Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 
-def application(of: Stack, keys: Keys, log: Callable[[str], None]) -> Gate:
+def application(of: Stack, keys: PageSecrets, log: Callable[[str], None]) -> PageGate:
     """Return the page's application, for the browser that has the key."""
     get = partial(Route, methods=["GET"])
     post = partial(Route, methods=["POST"])
-    return Gate(
+    return PageGate(
         Starlette(
             routes=[
                 get("/", partial(_index, keys)),
@@ -116,7 +116,7 @@ def _names() -> list[str]:
     return [STYLE.name, *sorted(path.name for path in STATIC.iterdir() if path.suffix in KINDS)]
 
 
-async def _index(keys: Keys, request: Request) -> Response:
+async def _index(keys: PageSecrets, request: Request) -> Response:
     page = Template((STATIC / "index.html").read_text(encoding="utf-8"))
     # Only once: the cookie alone may be anyone's who listens on another port.
     is_new = request.scope.get(ENTERED, False)
@@ -225,7 +225,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 def serve(
     of: Stack,
-    keys: Keys,
+    keys: PageSecrets,
     listener: socket.socket,
     log: Callable[[str], None],
     early: Collection[int],
@@ -239,7 +239,7 @@ def serve(
 
 async def _serve(
     of: Stack,
-    keys: Keys,
+    keys: PageSecrets,
     listener: socket.socket,
     log: Callable[[str], None],
     early: Collection[int],

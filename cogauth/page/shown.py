@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.errors import AWS_ERRORS, translate
 from cogauth.client import token_store, tokens, users
-from cogauth.client.transport import session
+from cogauth.client.transport import http_session
 from cogauth.engine.status import status as read_status
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import deployed, rest_apis
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cogauth.context import Context
     from cogauth.engine.status import StepStatus
-    from cogauth.gateway.rest_apis import Method
+    from cogauth.gateway.rest_apis import Route
     from cogauth.page.stack import Stack
     from cogauth.settings import Settings
     from cogauth.steps.base import Step
@@ -125,9 +125,9 @@ def sessions(of: Stack) -> dict[str, Any]:
     keys: list[jwt.PyJWK] | str = []
     if found:
         try:
-            keys = tokens.read_keys(session(ctx.jwks_url, ctx.aws), ctx.jwks_url)
+            keys = tokens.read_keys(http_session(ctx.jwks_url, ctx.aws), ctx.jwks_url)
         except CogauthError as error:
-            keys = explain(error).message
+            keys = translate(error).message
     return {"now": ctx.now(), "sessions": [_session(ctx, *each, keys) for each in found]}
 
 
@@ -149,8 +149,8 @@ def _token(ctx: Context, token: str, use: str, keys: list[jwt.PyJWK] | str) -> d
         if isinstance(keys, str):
             verified, why = None, keys
         else:
-            http = session(ctx.jwks_url, ctx.aws)
-            tokens.verify(ctx, http, token, use, keys)
+            http = http_session(ctx.jwks_url, ctx.aws)
+            tokens.validate(ctx, http, token, use, keys)
     except (tokens.FlawError, jwt.PyJWTError, ValueError, TypeError) as error:
         verified, why = False, str(error)
     return {"header": parts.header, "claims": parts.claims, "verified": verified, "why": why}
@@ -170,7 +170,7 @@ def _api(ctx: Context, api: str, name: str, stage: str) -> dict[str, Any]:
     try:
         found = list(_methods(ctx, api, stage))
     except (CogauthError, *AWS_ERRORS) as error:
-        problem = str(explain(error))
+        problem = str(translate(error))
     return {
         "api": api,
         "name": name,
@@ -202,7 +202,7 @@ def _methods(ctx: Context, api: str, name: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def _guard(ctx: Context, method: Method) -> str:
+def _guard(ctx: Context, method: Route) -> str:
     """Return in words what guards a method."""
     guard = method.guard
     if guard.type == COGNITO:

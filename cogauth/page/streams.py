@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cogauth.aws.errors import explain
+from cogauth.aws.errors import translate
 from cogauth.checks.verify.run import verify as run_verify
 from cogauth.checks.verify.subject import find_subject
 from cogauth.client import logs as reader
-from cogauth.steps.losses import named
+from cogauth.steps.missing import naming_missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ def verify(of: Stack, put: Put, begun: Callable[[Event], None]) -> None:
     """Check the guard of the stack's own API by real calls."""
     with of.locked("verify"), of.own_context("cognito", "apigateway") as ctx:
         begun(ctx.waiter.stop)
-        with named(ctx):
+        with naming_missing(ctx):
             subject = find_subject(ctx, None, None, None)
         found = run_verify(ctx, subject, lambda row: put({"row": row.to_json()}))
     passed, failed, skipped = (
@@ -51,7 +51,7 @@ def logs(of: Stack, put: Put, begun: Callable[[Event], None]) -> None:
     """Follow the sign-in function's log."""
 
     def lose(error: Exception) -> None:
-        put({"lost": explain(error).message})
+        put({"lost": translate(error).message})
 
     with of.own_context("logs") as ctx:
         begun(ctx.waiter.stop)

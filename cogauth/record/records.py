@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from cogauth.aws import environment
 from cogauth.errors import UsageError
-from cogauth.record import forms
+from cogauth.record import formats
 from cogauth.settings import STACK_NAME, Settings
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ class Attachment(TypedDict):
 
 
 _AUTHORIZATION = {
-    "authorizationType": forms.AUTHORIZATION_TYPE,
-    "authorizerId": (forms.ID, None),
-    "authorizationScopes": [forms.SCOPE],
+    "authorizationType": formats.AUTHORIZATION_TYPE,
+    "authorizerId": (formats.ID, None),
+    "authorizationScopes": [formats.SCOPE],
     "apiKeyRequired": bool,
 }
 _METHOD = {
     "status": f"{ATTACHING}|{ATTACHED}|{DETACHING}|{DETACHED}",
-    "resource_id": forms.ID,
+    "resource_id": formats.ID,
     "former": _AUTHORIZATION,
     "ours": [_AUTHORIZATION],
 }
@@ -89,7 +89,7 @@ def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
 
     Version 1 groups the records by step; a document older than ``verify`` has no throwaway users.
     """
-    forms.check_showable(data)
+    formats.check_showable(data)
     resources: dict[str, Any] = {}
     for step, records in _items("resources", data["resources"]):
         for name, record in _items(f"resources.{step}", records):
@@ -101,46 +101,46 @@ def from_version_1(data: dict[str, Any]) -> dict[str, Any]:
 
 def check_document(data: Any) -> None:
     """Raise a ValueError that names the field if cogauth doesn't write such a document."""
-    forms.check_showable(data)
-    forms.check_fields("", data, {"version", *FIELDS}, set())
+    formats.check_showable(data)
+    formats.check_fields("", data, {"version", *FIELDS}, set())
     known = {"region": data["region"], "account": data["account"]}
     for name, form in (
         ("stack", STACK_NAME.pattern),
-        ("stack_id", forms.UUID),
-        ("account", forms.ACCOUNT),
-        ("region", forms.REGION),
+        ("stack_id", formats.UUID),
+        ("account", formats.ACCOUNT),
+        ("region", formats.REGION),
     ):
-        forms.check_text(name, data[name], form)
+        formats.check_text(name, data[name], form)
     url = data["endpoint_url"]
     if url is not None and url != environment.as_endpoint(url):
-        raise ValueError(f"endpoint_url can't be {forms.shown(url)}")
+        raise ValueError(f"endpoint_url can't be {formats.shown(url)}")
     if data["local_data"] is not None:
-        forms.check_text("local_data", data["local_data"], forms.DATA_ID)
-        forms.check_text("endpoint_url beside local_data", url, forms.LOCAL_URL)
+        formats.check_text("local_data", data["local_data"], formats.DATA_ID)
+        formats.check_text("endpoint_url beside local_data", url, formats.LOCAL_URL)
     settings = {each.name for each in fields(Settings)}
-    forms.check_fields("settings", data["settings"], set(), settings)
+    formats.check_fields("settings", data["settings"], set(), settings)
     try:
         Settings.from_json(data["settings"])
     except (KeyError, TypeError, UsageError) as error:
         raise ValueError(f"settings: {error}") from error
-    for name, record in _items("resources", data["resources"], forms.FACTS):
-        _check_record(f"resources.{name}", record, forms.FACTS[name], known)
+    for name, record in _items("resources", data["resources"], formats.FACTS):
+        _check_record(f"resources.{name}", record, formats.FACTS[name], known)
     for name, since in _items("throwaway_users", data["throwaway_users"]):
         # cogauth deletes these without asking, so only verify's own may be here.
-        forms.check_text("a name in throwaway_users", name, rf"{THROWAWAY}[0-9a-f]{{32}}")
+        formats.check_text("a name in throwaway_users", name, rf"{THROWAWAY}[0-9a-f]{{32}}")
         _check_moment(f"throwaway_users.{name}", since)
     for api, attachment in _items("attachments", data["attachments"]):
-        forms.check_text("a name in attachments", api, forms.ID)
+        formats.check_text("a name in attachments", api, formats.ID)
         _check_attachment(f"attachments.{api}", attachment, known)
 
 
 def _items(where: str, data: Any, known: Collection[str] | None = None) -> list[tuple[str, Any]]:
     names = set(known) if known is not None else set(data) if isinstance(data, dict) else set()
-    return list(forms.check_fields(where, data, set(), names).items())
+    return list(formats.check_fields(where, data, set(), names).items())
 
 
 def _check_moment(where: str, text: Any) -> None:
-    forms.check_text(where, text, forms.MOMENT)
+    formats.check_text(where, text, formats.MOMENT)
     datetime.fromisoformat(text)
 
 
@@ -149,34 +149,38 @@ def _check_record(
 ) -> None:
     """Check a resource's record; it has the facts in ``always`` even before it is created."""
     # ``former`` is the version of the resource that a create replaces; see Resource.version.
-    forms.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
+    formats.check_fields(where, record, {"status", *always}, {"since", "former", *facts})
     status = record["status"]
     statuses = f"{CREATING}|{CREATED}|{OUTDATED}|{DELETING}"
-    forms.check_text(f"{where}.status", status, statuses)
+    formats.check_text(f"{where}.status", status, statuses)
     if status != CREATING:
-        forms.check_fields(where, record, {"status", *facts}, {"since"})
+        formats.check_fields(where, record, {"status", *facts}, {"since"})
     # State files from before ``since`` was recorded for existing resources lack it there.
     if status in {CREATING, DELETING} or "since" in record:
         _check_moment(f"{where}.since", record.get("since"))
     if "former" in record:
-        forms.check_text(f"{where}.former", record["former"], forms.VERSION)
+        formats.check_text(f"{where}.former", record["former"], formats.VERSION)
     # The id first, because others may contain it.
     for name in sorted(facts.keys() & record.keys(), key=lambda name: (name != "id", name)):
         own = {"id": record["id"]} if name != "id" and "id" in record else {}
-        forms.check_text(f"{where}.{name}", record[name], facts[name], **known, **own)
+        formats.check_text(f"{where}.{name}", record[name], facts[name], **known, **own)
 
 
 def _check_attachment(where: str, data: Any, known: dict[str, str]) -> None:
-    forms.check_fields(where, data, set(Attachment.__annotations__), set())
-    for field, form in (("name", forms.NAME), ("stages", [forms.ID]), ("outdated", [forms.ID])):
-        forms.check(f"{where}.{field}", data[field], form)
+    formats.check_fields(where, data, set(Attachment.__annotations__), set())
+    for field, form in (
+        ("name", formats.NAME),
+        ("stages", [formats.ID]),
+        ("outdated", [formats.ID]),
+    ):
+        formats.check(f"{where}.{field}", data[field], form)
     for stage, deployment in _items(f"{where}.found", data["found"]):
-        forms.check_text(f"a name in {where}.found", stage, forms.ID)
-        forms.check_text(f"{where}.found.{stage}", deployment, forms.ID)
-    facts = {"id": forms.ID, "pool": forms.ATTACHED_POOL}
+        formats.check_text(f"a name in {where}.found", stage, formats.ID)
+        formats.check_text(f"{where}.found.{stage}", deployment, formats.ID)
+    facts = {"id": formats.ID, "pool": formats.ATTACHED_POOL}
     _check_record(f"{where}.authorizer", data["authorizer"], facts, known, "pool")
     for name, method in _items(f"{where}.methods", data["methods"]):
-        forms.check_text(f"a name in {where}.methods", name, forms.METHOD)
-        forms.check(f"{where}.methods.{name}", method, _METHOD)
+        formats.check_text(f"a name in {where}.methods", name, formats.METHOD)
+        formats.check(f"{where}.methods.{name}", method, _METHOD)
         if not method["ours"]:
             raise ValueError(f"{where}.methods.{name}.ours can't be []")

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from cogauth.aws.environment import crosses_in_clear
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
 from cogauth.printable import one_line
-from cogauth.record import forms
+from cogauth.record import formats
 from cogauth.record.files import beside, head, remove_own, remove_private, write_private
 from cogauth.record.records import (
     CREATED,
@@ -147,7 +147,7 @@ class State:
         """
         with self._lock:
             statuses = {key: record["status"] for key, record in self.resources.items()}
-        return statuses == dict.fromkeys(forms.FACTS.keys() - self.settings.unneeded, CREATED)
+        return statuses == dict.fromkeys(formats.FACTS.keys() - self.settings.unneeded, CREATED)
 
     @property
     def emulated(self) -> bool:
@@ -236,7 +236,7 @@ def load(path: Path) -> State | None:
             raise ValueError("it isn't a JSON object")  # noqa: TRY301, TRY004 damage like any
         version = data["version"]
         if type(version) is not int or version < 1:
-            raise ValueError(f"version can't be {forms.shown(version)}")  # noqa: TRY301 as above
+            raise ValueError(f"version can't be {formats.shown(version)}")  # noqa: TRY301 as above
         if version <= VERSION:
             if version == 1:
                 data = from_version_1(data)
@@ -255,7 +255,7 @@ def load(path: Path) -> State | None:
             ),
         ) from error
     raise NewerStateError(
-        f"The state file {path} has version {forms.shown(version)}, but this cogauth reads up to "
+        f"The state file {path} has version {formats.shown(version)}, but this cogauth reads up to "
         f"version {VERSION}. A newer cogauth wrote it",
         hint="Upgrade this one, or use the newer one.",
     )

@@ -17,7 +17,7 @@ from cogauth.steps.lambda_ import SIGN_IN, FunctionSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cogauth.aws.policies import Condition, Permissions
+    from cogauth.aws.policies import Permissions, PolicyCondition
     from cogauth.context import Context
     from cogauth.record.records import Record
     from cogauth.settings import Settings
@@ -241,7 +241,7 @@ class PowerUserAttachment(Resource):
         if not settings.power_user:
             return {Purpose.RECOVER: read}
         policy = "arn:PARTITION:iam::aws:policy/AmazonCognitoPowerUser"
-        only: tuple[Condition, ...] = (("ArnEquals", "iam:PolicyARN", policy),)
+        only: tuple[PolicyCondition, ...] = (("ArnEquals", "iam:PolicyARN", policy),)
         return {
             Purpose.FIND: read,
             Purpose.CREATE: (_bounded(SIGN_IN, settings, "iam:AttachRolePolicy", only),),
@@ -277,7 +277,10 @@ def _role_arn(function: FunctionSpec) -> str:
 
 
 def _bounded(
-    function: FunctionSpec, settings: Settings, action: str, conditions: tuple[Condition, ...] = ()
+    function: FunctionSpec,
+    settings: Settings,
+    action: str,
+    conditions: tuple[PolicyCondition, ...] = (),
 ) -> Allow:
     """Allow an action that decides what a role may do; under a boundary, only with it.
 

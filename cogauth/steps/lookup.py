@@ -267,7 +267,7 @@ def check_pool(ctx: Context) -> Live:
     record = ctx.state.record(resource.key) or {}
     live = read(ctx, resource, record)
     if live is None:
-        raise gone(ctx, resource)
+        raise incomplete_error(ctx, resource)
     check_owner(ctx, resource, live)
     if not resource.facts(ctx, live).items() <= record.items():
         raise CogauthError(
@@ -277,7 +277,7 @@ def check_pool(ctx: Context) -> Live:
     return live
 
 
-def gone(ctx: Context, *resources: Resource, before: str = "") -> IncompleteError:
+def incomplete_error(ctx: Context, *resources: Resource, before: str = "") -> IncompleteError:
     """Return the error about recorded resources that don't exist any more, in the words of ``up``.
 
     ``before`` is a sentence about what failed because of that.

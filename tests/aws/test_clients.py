@@ -14,7 +14,7 @@ from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
 from cogauth.aws.errors import is_definite
 from cogauth.context import Context
-from cogauth.steps.losses import losses
+from cogauth.steps.missing import missing
 from support.account import Account, Silent
 from support.names import REGION
 from support.servers import Answer, Fixed, Request
@@ -129,7 +129,7 @@ def make_plan(ctx: Context) -> None:
     assert engine.plan(ctx, Silent()).is_empty
 
 
-@pytest.mark.parametrize("run", [bring_up, make_plan, take_down, losses])
+@pytest.mark.parametrize("run", [bring_up, make_plan, take_down, missing])
 def test_no_thread_makes_a_client(
     account: Account, monkeypatch: pytest.MonkeyPatch, run: Callable[[Context], Any]
 ) -> None:

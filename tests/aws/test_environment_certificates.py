@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cogauth.aws.clients import Aws
-from cogauth.client.transport import request, session
+from cogauth.client.transport import http_session, request
 from cogauth.errors import LoginError
 from support.broken import record_whole_stack
 from support.commands import KEYS, Cli, command_line
@@ -239,6 +239,6 @@ def test_curls_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")
     url = f"https://{HOST}/"
-    with session(url, Aws(region=REGION)) as http, pytest.raises(LoginError) as caught:
+    with http_session(url, Aws(region=REGION)) as http, pytest.raises(LoginError) as caught:
         request(http, "GET", url)
     assert "CURL_CA_BUNDLE='/nowhere/ca.pem'" in str(caught.value)

@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from cogauth.aws.clients import Aws
 from cogauth.aws.environment import Keys
-from cogauth.aws.errors import AWS_ERRORS, EXPIRED, INVALID, explain, failure, is_definite
+from cogauth.aws.errors import AWS_ERRORS, EXPIRED, INVALID, failure, is_definite, translate
 from cogauth.aws.waiting import TimedOutError
 from cogauth.errors import CogauthError, UsageError
 from support.account import Account
@@ -28,7 +28,7 @@ INVALID_CODES = [
 
 
 def explained(error: Exception) -> str:
-    return str(explain(error))
+    return str(translate(error))
 
 
 def answered(

@@ -27,7 +27,7 @@ from cogauth.checks.explain.gather import _with_answer, gather
 from cogauth.checks.explain.token_causes import JWT_CHECKS, TOKEN_CHECKS
 from cogauth.cli.explain import _show
 from cogauth.gateway.deployed import Deployed
-from cogauth.gateway.rest_apis import Guard, Issuer, Method
+from cogauth.gateway.rest_apis import Guard, Issuer, Route
 from support.commands import Cli, command_line, until
 from support.evidence import (
     ERRORS,
@@ -553,7 +553,7 @@ def test_an_open_method_is_called_that() -> None:
     found = diagnose(evidence(200, "", guard=Guard(), now=Guard(), token=None))
     says(found, "none", 200, "needs no token", "is open to anyone on the stage dev", "attach --api")
     # A preflight has to be open.
-    open_path = {"/hello": {"OPTIONS": Method("OPTIONS", "/hello", Guard(), "MOCK", None)}}
+    open_path = {"/hello": {"OPTIONS": Route("OPTIONS", "/hello", Guard(), "MOCK", None)}}
     served = Deployed(open_path, "d1", datetime.fromtimestamp(NOW - 900, UTC))
     preflight = {"token": None, "verb": "OPTIONS", "live": open_path, "served": served}
     says(diagnose(evidence(200, "", **preflight)), "none", 200, "Nothing is wrong")

@@ -31,7 +31,7 @@ from cogauth.page.stack import Stack
 from cogauth.record.records import OUTDATED
 from cogauth.settings import Settings
 from cogauth.steps import RESOURCES
-from cogauth.steps.losses import losses
+from cogauth.steps.missing import missing
 from support.account import Silent
 from support.attached import OTHER_POOL, Orders, attach, detach
 from support.calls import Call, refusal
@@ -456,7 +456,7 @@ class Kit:
     def looks_for_losses(self, *keys: str) -> None:
         """Look for missing resources, as a command does after a failure."""
         with self.watched():
-            assert losses(self.context(), *keys) == []
+            assert missing(self.context(), *keys) == []
 
     def looks_again(self) -> None:
         """Check whether the APIs exist, as happens if one was deleted while it was read."""

@@ -25,7 +25,7 @@ from cogauth.checks.verify.subject import Row, find_subject
 from cogauth.client import calls, token_store, tokens
 from cogauth.context import Context
 from cogauth.errors import CogauthError, LoginError, StateError, UsageError
-from cogauth.gateway.rest_apis import COGNITO, Guard, Method
+from cogauth.gateway.rest_apis import COGNITO, Guard, Route
 from cogauth.record import state as state_file
 from cogauth.record.state import State
 from cogauth.settings import Settings
@@ -523,7 +523,7 @@ def test_a_guard_that_was_taken_away_is_seen(checked: Checked, attached: str) ->
 def test_what_can_not_be_called_is_not_said_to_be_guarded(
     checked: Checked, attached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = Method("POST", "/orders", Guard(COGNITO, pools=("arn:pool",)))
+    post = Route("POST", "/orders", Guard(COGNITO, pools=("arn:pool",)))
     monkeypatch.setattr(subject, "_guarded", lambda *_: [post])
     said = r"No guarded method can be called. POST /orders: it could change something"
     with pytest.raises(UsageError, match=said):

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 import cogauth
 from cogauth import errors
 from cogauth.aws.errors import failure
-from cogauth.cli.failures import as_ours, code_of
+from cogauth.cli.failures import as_ours, error_code
 from cogauth.errors import CogauthError
 from support.commands import Cli, in_process
 from support.forker import REMEDY
@@ -42,11 +42,11 @@ def aws(code: str) -> ClientError:
 def test_an_error_has_the_code_of_what_it_came_of(error: Exception, code: str) -> None:
     ours = as_ours(error)
     assert ours is not None
-    assert code_of(error, ours) == code
+    assert error_code(error, ours) == code
     if not isinstance(error, CogauthError):
         wrapping = CogauthError("Creating the user pool failed.")
         wrapping.__cause__ = error
-        assert code_of(wrapping, wrapping) == (code if code != "defect" else "failed")
+        assert error_code(wrapping, wrapping) == (code if code != "defect" else "failed")
 
 
 OURS = {name for name, one in inspect.getmembers(errors, inspect.isclass)} | {

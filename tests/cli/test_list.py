@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cogauth.record.files import beside, keep
-from cogauth.record.forms import FACTS
+from cogauth.record.formats import FACTS
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
 from cogauth.record.state import VERSION, State
 from cogauth.settings import Settings

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from cogauth.client import tokens
-from cogauth.client.transport import session
+from cogauth.client.transport import http_session
 from support.called_api import CLIENT, POOL, segment
 from support.sampling import examples
 from support.servers import Answer
@@ -86,7 +86,7 @@ def test_whatever_a_token_says_it_can_be_said_whether_it_holds(
     changed = {"alg": "RS256", "kid": "key1", **header}
     for text in (signed, f"{segment(changed)}.{signed.partition('.')[2]}"):
         found, parts = tokens.read(text)
-        http = session(ctx.url("/"), ctx.aws)
+        http = http_session(ctx.url("/"), ctx.aws)
         why = tokens.why_unverified(ctx, http, found, parts.claims)
         assert why is None or isinstance(why, str)
 

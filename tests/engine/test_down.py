@@ -51,7 +51,7 @@ def test_down_twice_is_fine(account: Account) -> None:
     account.down()
     # As if the state file had been restored from a backup.
     account.path().write_text(text)
-    assert engine.plan_down(account.context()).doomed == []
+    assert engine.plan_down(account.context()).deletions == []
     with account.calls.watched() as calls:
         result = account.down()
     assert mutations(calls) == []
@@ -272,7 +272,7 @@ def test_down_tells_what_failed_before_it_could_not_look_again(account: Account)
 def test_what_down_deletes_is_listed_before(account: Account) -> None:
     account.stands()
     api = fact(account, "rest_api")
-    listed = [each.id for each in engine.plan_down(account.context()).doomed]
+    listed = [each.id for each in engine.plan_down(account.context()).deletions]
     lines: list[str] = []
     down(account, lines)
     assert sorted(line.rsplit(" ", 1)[1] for line in lines) == sorted(listed)
@@ -285,6 +285,6 @@ def test_so_is_what_no_record_knows(account: Account) -> None:
     state = account.state()
     state.resources.clear()
     state.save()
-    doomed = engine.plan_down(account.context()).doomed
-    assert sorted(each.resource.key for each in doomed) == sorted(root.key for root in ROOTS)
-    assert not [each.id for each in doomed if each.recorded or each.claimed]
+    deletions = engine.plan_down(account.context()).deletions
+    assert sorted(each.resource.key for each in deletions) == sorted(root.key for root in ROOTS)
+    assert not [each.id for each in deletions if each.recorded or each.claimed]

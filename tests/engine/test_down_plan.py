@@ -323,7 +323,7 @@ def test_what_aws_shows_only_later_is_waited_for_and_listed(account: Account) ->
     ctx.waiter.report = lambda reason, _left: told.append(reason)
     with shown(account, "DescribeLogGroups", lambda answer: answer["logGroups"].clear(), times=3):
         plan = engine.plan_down(ctx)
-    assert {each.resource.key for each in plan.doomed} == {root.key for root in ROOTS}
+    assert {each.resource.key for each in plan.deletions} == {root.key for root in ROOTS}
     assert set(told) == {"the new resource to be known everywhere in AWS"}
 
 
@@ -341,7 +341,7 @@ def test_what_aws_shows_only_after_the_plan_is_deleted_if_it_is_recorded(account
 
     with account.calls.watched(hide):
         plan = engine.plan_down(ctx)
-    assert "user_pool" not in {each.resource.key for each in plan.doomed}
+    assert "user_pool" not in {each.resource.key for each in plan.deletions}
     result = engine.down(ctx, plan, lambda _line: None)
     assert pool in {entry["id"] for entry in result.deleted}
     assert result.clean
@@ -355,12 +355,12 @@ def test_what_an_interrupted_run_may_have_created_is_listed_once(
 ) -> None:
     with stopped(account, "CreateUserPool", lands=lands):
         account.up()
-    doomed = engine.plan_down(account.context()).doomed
-    (pool,) = [each.id for each in doomed if each.resource.key == "user_pool"]
+    deletions = engine.plan_down(account.context()).deletions
+    (pool,) = [each.id for each in deletions if each.resource.key == "user_pool"]
     assert ("interrupted" in pool) == (not lands)
     # Nothing else is, unless it is recorded.
     recorded = account.state().resources
-    assert {each.resource.key for each in doomed} == {r.key for r in ROOTS if r.key in recorded}
+    assert {each.resource.key for each in deletions} == {r.key for r in ROOTS if r.key in recorded}
 
 
 def test_what_could_not_be_seen_is_told_with_the_stack_s_options(account: Account) -> None:

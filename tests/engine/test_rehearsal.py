@@ -12,7 +12,7 @@ import jmespath
 import pytest
 
 from cogauth.aws.answers import READS
-from cogauth.engine.rehearsal import ACCOUNT, Call, rehearse
+from cogauth.engine.rehearsal import ACCOUNT, RehearsedCall, rehearse
 from cogauth.settings import Settings
 from support.account import Account, add_managed_policy, aws_with_clients
 from support.stacks import UNCHANGED, configuration, mutations
@@ -47,7 +47,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-def make(account: Account, calls: list[Call]) -> None:
+def make(account: Account, calls: list[RehearsedCall]) -> None:
     """Make the calls; replace their variables with values from the earlier answers."""
     told = {ACCOUNT: account.aws.account}
     for call in calls:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogauth.gateway.rest_apis import Guard, Method, Routes
+from cogauth.gateway.rest_apis import Guard, Route, Routes
 from cogauth.gateway.routing import matches, nearest, route
 
 
@@ -14,7 +14,7 @@ def routes(*methods: str) -> Routes:
     made: Routes = {}
     for each in methods:
         verb, path = each.split()
-        made.setdefault(path, {})[verb] = Method(verb, path, Guard())
+        made.setdefault(path, {})[verb] = Route(verb, path, Guard())
     return made
 
 

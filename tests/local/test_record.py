@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cogauth.local.record import HOST, PORTS, Record, is_free
+from cogauth.local.record import HOST, PORTS, ServerRecord, is_free
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ from cogauth.local.record import HOST, PORTS, Record, is_free
     ],
 )
 def test_what_is_never_written_is_no_record(change: dict[str, Any]) -> None:
-    sound = asdict(Record.new(PORTS.start))
-    Record(**json.loads(json.dumps(sound)))
+    sound = asdict(ServerRecord.new(PORTS.start))
+    ServerRecord(**json.loads(json.dumps(sound)))
     with pytest.raises((ValueError, TypeError)):
-        Record(**{**sound, **change})
+        ServerRecord(**{**sound, **change})
 
 
 def test_another_run_is_of_the_same_data_with_the_same_keys() -> None:
-    first = Record.new(PORTS.start)
+    first = ServerRecord.new(PORTS.start)
     again = first.again()
     assert (again.data_id, again.keys, again.url) == (first.data_id, first.keys, first.url)
     assert again.run != first.run
-    other = Record.new(PORTS.start)
+    other = ServerRecord.new(PORTS.start)
     assert not {other.data_id, *other.keys} & {first.data_id, *first.keys}
     assert first.secret_access_key not in repr(first)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from cogauth.page.gate import ENTERED, HEADERS, PROOF_HEADER, Gate, Keys
+from cogauth.page.gate import ENTERED, HEADERS, PROOF_HEADER, PageGate, PageSecrets
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -35,11 +35,11 @@ class Site:
     """A gate, and its browser."""
 
     def __init__(self) -> None:
-        self.keys = Keys(PORT)
+        self.keys = PageSecrets(PORT)
         self.logged: list[str] = []
         # Whether the last answer may have the token.
         self.is_entered: object = False
-        self.gate = Gate(PlainTextResponse("inside"), self.keys, self.logged.append)
+        self.gate = PageGate(PlainTextResponse("inside"), self.keys, self.logged.append)
 
     @property
     def cookie(self) -> str:
@@ -192,7 +192,7 @@ def test_other_ports_cookies_are_no_hindrance(site: Site, other: str) -> None:
 
 def test_browsers_leave_out_the_port_of_http() -> None:
     site = Site()
-    site.keys = site.gate.keys = Keys(80)
+    site.keys = site.gate.keys = PageSecrets(80)
     headers = [(b"host", b"127.0.0.1"), (b"origin", b"http://127.0.0.1")]
     assert site.send("GET", f"/?key={site.keys.key}", headers).is_let_in
     assert site.keys.url.startswith("http://127.0.0.1/?key=")
@@ -246,7 +246,7 @@ def test_the_log_shows_neither_key_nor_cookie_nor_token(site: Site) -> None:
 
 
 def test_two_servers_and_two_runs_share_no_secret() -> None:
-    one, other = Keys(1), Keys(2)
+    one, other = PageSecrets(1), PageSecrets(2)
     assert len({one.key, one.cookie, one.token, other.key, other.cookie, other.token}) == 6
     assert one.cookie_name != other.cookie_name
     for secret in (one.key, one.cookie, one.token):

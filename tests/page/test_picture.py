@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cogauth.engine.status import AttachedStatus
-from cogauth.page.picture import COLOURS, SHOWN, START, STYLE, draw, shortened
+from cogauth.page.picture import COLOURS, SHOWN, START, STYLE, draw, fitted
 from cogauth.printable import column_width, one_line
 from cogauth.settings import Settings
 from cogauth.steps import STEPS
@@ -136,7 +136,7 @@ def test_it_is_xml_whatever_others_named(ctx: Context) -> None:
         steps = tuple(replace(step, id=identifier, title=name) for step in found.steps)
         root = parsed(draw(replace(found, stack=name, steps=steps), ctx.state, place))
         assert by_id(root)["cogauth-title"].text == f"{one_line(f'Stack {name}')}: ~ drifted"
-        assert shortened(place, 85) in texts(root)
+        assert fitted(place, 85) in texts(root)
         # No part of a name becomes an element.
         assert len(list(root.iter())) == len(list(plain.iter()))
 
@@ -146,7 +146,7 @@ def test_it_is_xml_whatever_others_named(ctx: Context) -> None:
 
 @given(ANY_TEXT, st.integers(8, 40))
 def test_what_is_too_long_is_shortened_in_the_middle(text: str, width: int) -> None:
-    short, line = shortened(text, width), one_line(text)
+    short, line = fitted(text, width), one_line(text)
     if column_width(line) <= width:
         assert short == line
         return

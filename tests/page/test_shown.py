@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cogauth.gateway.rest_apis import COGNITO, IAM, Guard, Method
+from cogauth.gateway.rest_apis import COGNITO, IAM, Guard, Route
 from cogauth.page import shown
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def test_a_stage_that_is_gone_is_told_in_place_of_its_methods(of: Stack, played:
 )
 def test_a_guard_in_words(guard: Guard, words: str, of: Stack, played: Played) -> None:
     played.state.resources["user_pool"]["arn"] = "ours"
-    method = Method("GET", "/hello", guard, "MOCK", None)
+    method = Route("GET", "/hello", guard, "MOCK", None)
     assert shown._guard(of.context(), method) == words  # noqa: SLF001 no server has them all

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cogauth.errors import CogauthError, DamagedStateError, NewerStateError, StateError
-from cogauth.record import forms
+from cogauth.record import formats
 from cogauth.record import state as state_file
 from cogauth.record.files import check_writable, write_private
 from cogauth.record.records import CREATED, CREATING, DELETING, OUTDATED
@@ -44,7 +44,7 @@ def of_form(form: str) -> st.SearchStrategy[str]:
     return st.from_regex(re.compile(form, re.ASCII), fullmatch=True).filter(str.isprintable)
 
 
-ids = of_form(forms.ID)
+ids = of_form(formats.ID)
 
 
 @st.composite
@@ -60,7 +60,7 @@ def records(draw: st.DrawFn, facts: dict[str, str]) -> dict[str, str]:
 
 resources = st.fixed_dictionaries(
     {},
-    optional={key: records(facts) for key, facts in forms.FACTS.items()},
+    optional={key: records(facts) for key, facts in formats.FACTS.items()},
 )
 authorizations = st.fixed_dictionaries(
     {
@@ -84,7 +84,7 @@ attachments = st.fixed_dictionaries(
         "stages": st.lists(ids, max_size=2),
         "outdated": st.lists(ids, max_size=2),
         "found": st.dictionaries(ids, ids, max_size=2),
-        "authorizer": records({"id": forms.ID}).flatmap(
+        "authorizer": records({"id": formats.ID}).flatmap(
             lambda record: st.sampled_from(
                 [
                     {**record, "pool": "unknown"},
@@ -92,7 +92,7 @@ attachments = st.fixed_dictionaries(
                 ]
             )
         ),
-        "methods": st.dictionaries(of_form(forms.METHOD), methods, max_size=2),
+        "methods": st.dictionaries(of_form(formats.METHOD), methods, max_size=2),
     }
 )
 places = st.sampled_from(

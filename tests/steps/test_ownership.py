@@ -168,10 +168,12 @@ def test_all_that_would_go_is_listed_with_the_users_of_each_pool(
     with account.calls.watched(tagging_api(pool_arn(account, theirs))) as calls:
         plan = engine.plan_down(account.context())
     assert mutations(calls) == []
-    pools = {each.id: (each.users, each.claimed) for each in plan.doomed if each.users is not None}
+    pools = {
+        each.id: (each.users, each.claimed) for each in plan.deletions if each.users is not None
+    }
     assert pools == {fact(account, "user_pool"): (1, False), theirs: (3, True)}
     assert plan.users == 4
-    assert {each.id for each in plan.doomed} >= {fact(account, "rest_api"), ROLE, SIGN_IN}
+    assert {each.id for each in plan.deletions} >= {fact(account, "rest_api"), ROLE, SIGN_IN}
 
 
 def test_what_somebody_tags_after_the_question_is_not_deleted(account: Account) -> None:
@@ -365,7 +367,7 @@ def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account,
     assert theirs is not None
     record_another(account, key, theirs)
     # Whether the tags of the stack are to be put back is no question here.
-    assert not any(one.adoptable for one in engine.plan_down(account.context()).strangers)
+    assert not any(one.adoptable for one in engine.plan_down(account.context()).not_ours)
     result = account.down()
     assert (others(account), existing(account)) == alone
     assert result.not_ours == [{"step": ROOTS[key], "resource": key, "id": theirs["id"]}]
@@ -709,7 +711,7 @@ def test_down_leaves_alone_what_has_no_tags_any_more(
     account.stands()
     untag(account)
     identifier = fact(account, key)
-    (stranger,) = engine.plan_down(account.context()).strangers
+    (stranger,) = engine.plan_down(account.context()).not_ours
     assert (stranger.id, stranger.adoptable) == (identifier, True)
     assert ids(account.down().not_ours) == [identifier]
     assert account.left() == ["pool shop" if key == "user_pool" else "api shop"]

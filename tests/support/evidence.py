@@ -15,7 +15,7 @@ from cogauth.checks.explain.address import Address
 from cogauth.checks.explain.evidence import Answer as Got
 from cogauth.checks.explain.evidence import Evidence, read_token
 from cogauth.gateway.deployed import Deployed
-from cogauth.gateway.rest_apis import Guard, Issuer, Method, Routes
+from cogauth.gateway.rest_apis import Guard, Issuer, Route, Routes
 from support.names import REGION
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ ERRORS = {
 
 
 def routes(guard: Guard, function: str | None = None, path: str = "/hello") -> Routes:
-    return {path: {"GET": Method("GET", path, guard, "AWS_PROXY", function)}}
+    return {path: {"GET": Route("GET", path, guard, "AWS_PROXY", function)}}
 
 
 def a_token(**claims: Any) -> str:

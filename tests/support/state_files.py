@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cogauth.record.forms import FACTS
+from cogauth.record.formats import FACTS
 from cogauth.record.records import CREATED, Record
 from cogauth.record.state import State
 from cogauth.settings import Settings

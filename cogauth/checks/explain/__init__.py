@@ -13,15 +13,15 @@ from cogauth.checks.explain.gather import gather
 from cogauth.checks.explain.token_causes import audience_matches
 from cogauth.gateway.rest_apis import COGNITO, JWT, WITHOUT_AUTHORIZER, Guard, existing
 from cogauth.printable import length, utc_time
-from cogauth.steps.lookup import gone
-from cogauth.steps.losses import losses
+from cogauth.steps.lookup import incomplete_error
+from cogauth.steps.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cogauth.checks.explain.evidence import Answer, Evidence
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import Method
+    from cogauth.gateway.rest_apis import Route
 
 # API Gateway's error for a path or method that isn't deployed.
 NO_PATH = "MissingAuthenticationTokenException"
@@ -100,10 +100,10 @@ def explain(
         found = diagnose(gather(ctx, address, verb, text, header))
     if found.is_clear or address.api != ctx.fact("rest_api"):
         return found
-    lost = losses(ctx)
+    lost = missing(ctx)
     if not lost:
         return found
-    said, code = str(gone(ctx, *lost)), found.cause.code
+    said, code = str(incomplete_error(ctx, *lost)), found.cause.code
     if OF_A_LOSS.get(code, frozenset()) & {each.key for each in lost}:
         return replace(found, cause=replace(found.cause, fix=said))
     return replace(found, notes=(said, *found.notes))
@@ -277,7 +277,7 @@ def _facts_of_token(e: Evidence) -> Iterable[tuple[str, str | float]]:
     yield "user", f"{e.user}{session[e.revoked]}" if e.user else ""
 
 
-def _facts_of_function(method: Method, *, permitted: bool | None) -> Iterable[tuple[str, str]]:
+def _facts_of_function(method: Route, *, permitted: bool | None) -> Iterable[tuple[str, str]]:
     yield "integration", method.integration
     yield "function", method.function or ""
     may, may_not = "API Gateway may call it", "API Gateway may not call it"

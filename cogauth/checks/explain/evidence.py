@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cogauth.checks.explain.address import Address
     from cogauth.gateway.deployed import Deployed
-    from cogauth.gateway.rest_apis import Method, Routes
+    from cogauth.gateway.rest_apis import Route, Routes
 
 SHOWN = 10  # characters of a token's header, which isn't secret
 BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
@@ -181,12 +181,12 @@ class Evidence:
         return self.token or Token("")
 
     @property
-    def method(self) -> Method | None:
+    def method(self) -> Route | None:
         """The deployed method."""
         return routing.route(self.routes, self.verb, self.address.path)[1]
 
     @property
-    def live_method(self) -> Method | None:
+    def live_method(self) -> Route | None:
         """The current method, deployed or not."""
         return routing.route(self.live, self.verb, self.address.path)[1]
 

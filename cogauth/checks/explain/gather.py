@@ -17,7 +17,7 @@ from cogauth.aws.policies import FUNCTION, OTHER_API, REST_API, USER_POOL, allow
 from cogauth.checks.explain.address import check_suffix
 from cogauth.checks.explain.evidence import Answer, Evidence, Token, issuer_like, read_token
 from cogauth.client import token_store, tokens
-from cogauth.client.transport import json_object, request, session
+from cogauth.client.transport import http_session, json_object, request
 from cogauth.context import SERVICE_PRINCIPALS
 from cogauth.errors import TOKEN_LIKE, LoginError
 from cogauth.gateway import rest_apis
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cogauth.checks.explain.address import Address
     from cogauth.context import Context
-    from cogauth.gateway.rest_apis import Method
+    from cogauth.gateway.rest_apis import Route
     from cogauth.record.state import State
 
 # Methods that explain calls itself, because they change nothing.
@@ -95,7 +95,7 @@ def _with_answer(ctx: Context, evidence: Evidence) -> Evidence:
     url = evidence.address.url
     headers = {evidence.header: token.raw} if token else {}
     try:
-        http = session(url, ctx.aws)
+        http = http_session(url, ctx.aws)
         response = request(http, evidence.verb, url, headers=headers)
     except LoginError:
         types = (evidence.api or {}).get("endpointConfiguration", {}).get("types", [])
@@ -152,7 +152,7 @@ def _with_user(ctx: Context, evidence: Evidence) -> Evidence:
     if token is None or token.flaw or url is None:
         return evidence
     try:
-        http = session(url, ctx.aws)
+        http = http_session(url, ctx.aws)
         signed = tokens.is_signed(ctx, http, token.bare, url)
     except LoginError as error:
         return replace(evidence, unknown=(*evidence.unknown, f"the pool's keys: {error}"))
@@ -254,7 +254,7 @@ def _any_parameter(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "*", path)
 
 
-def _source_arns(ctx: Context, evidence: Evidence, method: Method) -> Iterable[str]:
+def _source_arns(ctx: Context, evidence: Evidence, method: Route) -> Iterable[str]:
     """Yield the source ARNs that a statement may permit for the call.
 
     AWS doesn't document what API Gateway inserts for a path parameter, so each form counts.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cogauth.checks.verify.subject import FOREIGN, GuardedMethod, Row, Subject, not_made
 from cogauth.client import tokens
 from cogauth.client.signin import READY_WITHIN_S
-from cogauth.client.transport import request, session
+from cogauth.client.transport import http_session, request
 from cogauth.cors import ALLOW_ORIGIN, ANY
 from cogauth.gateway.rest_apis import OF_A_TOKEN
 
@@ -41,7 +41,7 @@ class GuardChecks:
     def __init__(self, ctx: Context, subject: Subject) -> None:
         self.ctx = ctx
         self.subject = subject
-        self.http = session(ctx.url("/"), ctx.aws)
+        self.http = http_session(ctx.url("/"), ctx.aws)
         # Other emulators don't refuse everything that AWS refuses.
         self.emulated = ctx.state.emulated
         self.origins = ctx.state.settings.cors_origins

@@ -21,11 +21,11 @@ from cogauth.checks.verify.subject import Row, Subject, not_made
 from cogauth.client import token_store, tokens
 from cogauth.client.passwords import new_password
 from cogauth.client.signin import logs_command, sign_in
-from cogauth.client.transport import session
+from cogauth.client.transport import http_session
 from cogauth.errors import CogauthError
 from cogauth.record.records import THROWAWAY
 from cogauth.steps.lookup import check_pool
-from cogauth.steps.losses import loss
+from cogauth.steps.missing import missing_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def verify(ctx: Context, subject: Subject, report: Callable[[Row], None]) -> Ver
             ctx.waiter.stop.set()
         if failed and left:
             failed.args = (*failed.args, left)
-    missing = loss(ctx) if any(row.ok is False for row in run.rows) else None
+    missing = missing_error(ctx) if any(row.ok is False for row in run.rows) else None
     return Verification(tuple(run.rows), left, missing, closed=user is None)
 
 
@@ -173,7 +173,7 @@ class _Run:
 
     def _expired_tokens(self) -> dict[str, str]:
         """Return an expired ID token and access token of the pool, if any are stored."""
-        http = session(self.ctx.jwks_url, self.ctx.aws)
+        http = http_session(self.ctx.jwks_url, self.ctx.aws)
         found: dict[str, str] = {}
         for kept in token_store.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):

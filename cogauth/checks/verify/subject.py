@@ -13,7 +13,7 @@ from cogauth.aws.policies import OTHER_API, REST_API
 from cogauth.errors import UsageError
 from cogauth.gateway import rest_apis, routing
 from cogauth.gateway.deployed import exporting
-from cogauth.gateway.rest_apis import COGNITO, Guard, Method, Routes, verb_and_path
+from cogauth.gateway.rest_apis import COGNITO, Guard, Route, Routes, verb_and_path
 from cogauth.gateway.routing import nearest, route
 from cogauth.record.records import ATTACHED
 from cogauth.settings import PROTECTED_PATH
@@ -194,7 +194,7 @@ def _fits(template: str, path: str) -> bool:
     return fnmatchcase(template, path) if GLOB.search(path) else routing.matches(template, path)
 
 
-def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Method]:
+def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[Route]:
     """Return the methods that the stack's pool guards, or should guard."""
     pool = ctx.fact("user_pool", "arn")
     # Attached methods, even if they have lost their guard.
@@ -223,21 +223,21 @@ def _guarded(ctx: Context, api: str, routes: Routes, path: str | None) -> list[M
     return wanted
 
 
-def _is_meant(routes: Routes, method: Method, path: str) -> bool:
+def _is_meant(routes: Routes, method: Route, path: str) -> bool:
     """Return whether a glob matches a method's path, or a call of a real path gets to it."""
     if GLOB.search(path):
         return fnmatchcase(method.path, path)
     return route(routes, _verb(routes, method), path)[1] == method
 
 
-def _verb(routes: Routes, method: Method) -> str:
+def _verb(routes: Routes, method: Route) -> str:
     """Return the verb to call a method with; for ``ANY``, one without its own method there."""
     if method.http_method != "ANY":
         return method.http_method
     return next((verb for verb in CALLED if verb not in routes[method.path]), "ANY")
 
 
-def _real_path(method: Method, verb: str, path: str | None) -> str | Row:
+def _real_path(method: Route, verb: str, path: str | None) -> str | Row:
     """Return the path to call a method at, or a row that says why it isn't called."""
     real = method.path if path is None or GLOB.search(path) else path
     if verb not in CALLED:

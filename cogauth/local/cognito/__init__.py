@@ -6,7 +6,7 @@ ministack that it changes. Behaviour that only others have observed is marked as
 
 from cogauth.local import hooks
 from cogauth.local.cognito import challenges, codes, names, triggers, updates, validation
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 # The wrapped functions of ministack, their parameters, and our wrappers. If a function is wrapped
 # twice, the later wrapper is the outer one.
@@ -36,7 +36,7 @@ _TRIGGERS = (
         "pool_id client_id username user_attrs session challenge_answer client_metadata",
     ),
 )
-_REPLACED: tuple[tuple[str, str, Function], ...] = (
+_REPLACED: tuple[tuple[str, str, AnyFunction], ...] = (
     ("_resolve_user", "pool username", names.resolve_alias),
     ("_create_user_pool", "data", names.keep_users),
     ("_restore_state", "data", names.keep_users),

@@ -17,15 +17,15 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local.cognito.ministacks import (
-    Pool,
+    PoolDict,
     RefusalError,
-    User,
+    UserDict,
     of_cognito,
     pool_for_client,
     resolve_user,
     store,
 )
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 # Ministack handles the sessions of the other challenges itself. It never issues two of these, but
 # would still give tokens for their answers.
@@ -42,11 +42,11 @@ _validate_password = of_cognito("_validate_password", "pool password")
 
 
 def password_auth_result(
-    own: Function,
-    pool: Pool,
+    own: AnyFunction,
+    pool: PoolDict,
     pid: str,
     cid: str,
-    user: User,
+    user: UserDict,
     _username: str,
     *rest: Any,
     **more: Any,
@@ -65,7 +65,7 @@ def password_auth_result(
     return answer
 
 
-def respond(own: Function, data: dict[str, Any]) -> Any:
+def respond(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Accept the answer to a challenge only with the challenge's session, and only once."""
     session = _sessions().get(data.get("Session")) or {}
     if pool_for_client(data.get("ClientId"))[0] is None:

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.cognito.ministacks import Pool, RefusalError, pool_for_client, resolve_user
-from cogauth.local.hooks import Function
+from cogauth.local.cognito.ministacks import PoolDict, RefusalError, pool_for_client, resolve_user
+from cogauth.local.hooks import AnyFunction
 
 _CODE_OF = {"ConfirmForgotPassword": "_reset_code", "ConfirmSignUp": "_confirmation_code"}
 _GUESSES = 5
@@ -36,7 +36,7 @@ def _new_code() -> str:
 
 
 def send_mail(
-    own: Function, pool: Pool, username: str, *given: Any, attribute_name: str = "email"
+    own: AnyFunction, pool: PoolDict, username: str, *given: Any, attribute_name: str = "email"
 ) -> Any:
     """Send a random code instead of ministack's own."""
     attributes, code = given
@@ -49,12 +49,12 @@ def send_mail(
     return own(pool, username, attributes, code, attribute_name)
 
 
-def code_error(own: Function, issued: str | None, code: Any) -> Any:
+def code_error(own: AnyFunction, issued: str | None, code: Any) -> Any:
     """Refuse codes that were never sent."""
     return own(None if issued in _NEVER_SENT else issued, code)
 
 
-def confirmation_code_error(own: Function, action: str, data: dict[str, Any]) -> Any:
+def confirmation_code_error(own: AnyFunction, action: str, data: dict[str, Any]) -> Any:
     """Invalidate a code after some wrong guesses."""
     error = own(action, data)
     if error is not None and json.loads(error[2])["__type"] == "CodeMismatchException":
@@ -66,7 +66,7 @@ def confirmation_code_error(own: Function, action: str, data: dict[str, Any]) ->
     return error
 
 
-def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
+def ask_for_code(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Limit the number of codes for a user, because each allows new guesses.
 
     AWS: between 5 and 20 an hour, "Attempt limit exceeded, please try after some time."
@@ -87,7 +87,7 @@ def ask_for_code(own: Function, data: dict[str, Any]) -> Any:
     return answer
 
 
-def begin_user_auth(own: Function, *given: Any) -> Any:
+def begin_user_auth(own: AnyFunction, *given: Any) -> Any:
     """Make the managed login page send a random code, which is a constant in its module."""
     with _mailing:
         hooks.put(_PAGES_CODE, _new_code())

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cogauth.local import hooks
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 # A user pool, or one of its users, as ministack stores it.
-Pool = dict[str, Any]
-User = dict[str, Any]
+PoolDict = dict[str, Any]
+UserDict = dict[str, Any]
 
 
 class RefusalError(Exception):
@@ -19,7 +19,7 @@ class RefusalError(Exception):
         self.code = code
 
 
-def of_cognito(name: str, parameters: str) -> Function:
+def of_cognito(name: str, parameters: str) -> AnyFunction:
     """Return a function that calls one of ministack's Cognito functions, by its name."""
     return hooks.called(f"services.cognito.{name}", parameters)
 

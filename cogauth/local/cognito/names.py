@@ -11,11 +11,11 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensiti
 import copy
 from typing import Any
 
-from cogauth.local.cognito.ministacks import Pool, User, all_pools
-from cogauth.local.hooks import Function
+from cogauth.local.cognito.ministacks import PoolDict, UserDict, all_pools
+from cogauth.local.hooks import AnyFunction
 
 
-class UsersInAnyCase(dict[str, User]):
+class UsersInAnyCase(dict[str, UserDict]):
     """A pool's users by lower-case name.
 
     It doesn't affect secret hashes, which use the name as it was sent.
@@ -28,35 +28,35 @@ class UsersInAnyCase(dict[str, User]):
     def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, self._key(name))
 
-    def __getitem__(self, name: str) -> User:
+    def __getitem__(self, name: str) -> UserDict:
         return dict.__getitem__(self, self._key(name))
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a user by name, in any case."""
         return dict.get(self, self._key(name), default)
 
-    def __setitem__(self, name: str, user: User) -> None:
+    def __setitem__(self, name: str, user: UserDict) -> None:
         user["Username"] = self._key(name)
         dict.__setitem__(self, user["Username"], user)
 
     def __delitem__(self, name: str) -> None:
         dict.__delitem__(self, self._key(name))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, User]:
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, UserDict]:
         """Return a plain dict, so that saved data don't need this class."""
         return copy.deepcopy(dict(self), memo)
 
 
-def _takes_any_case(pool: Pool) -> bool:
+def _takes_any_case(pool: PoolDict) -> bool:
     return (pool.get("UsernameConfiguration") or {}).get("CaseSensitive") is False
 
 
-def known_name(pool: Pool, name: Any) -> Any:
+def known_name(pool: PoolDict, name: Any) -> Any:
     """Return the pool's own spelling of a name."""
     return name.lower() if _takes_any_case(pool) and isinstance(name, str) else name
 
 
-def keep_users(own: Function, data: Any) -> Any:
+def keep_users(own: AnyFunction, data: Any) -> Any:
     """Create or restore pools as ministack does, then make their users case-insensitive."""
     answer = own(data)
     for pool in all_pools().all_values():
@@ -66,7 +66,7 @@ def keep_users(own: Function, data: Any) -> Any:
     return answer
 
 
-def resolve_alias(own: Function, pool: Pool, username: Any) -> Any:
+def resolve_alias(own: AnyFunction, pool: PoolDict, username: Any) -> Any:
     """Find a user by an e-mail address or a preferred user name, whatever its case."""
     found = own(pool, username)
     if found[0] is not None or not _takes_any_case(pool) or not isinstance(username, str):

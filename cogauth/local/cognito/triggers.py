@@ -17,14 +17,14 @@ from typing import Any
 
 from cogauth.local import hooks, permissions
 from cogauth.local.cognito.ministacks import (
-    Pool,
+    PoolDict,
     RefusalError,
     all_pools,
     of_cognito,
     resolve_user,
 )
 from cogauth.local.cognito.names import known_name
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 _PRINCIPAL = "cognito-idp.amazonaws.com"
 _SIGN_UP, _CREATE_USER = "PreSignUp_SignUp", "PreSignUp_AdminCreateUser"
@@ -44,7 +44,7 @@ def _not_invoked(trigger: str, error: str) -> RefusalError:
     return RefusalError(message, "UnexpectedLambdaException")
 
 
-def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | None:
+def _function_of(pool: PoolDict, trigger: str, source: str | None = None) -> str | None:
     config = pool.get("LambdaConfig") or {}
     named = config.get(f"{trigger}Config") or config.get(trigger)
     if not isinstance(named, dict):
@@ -54,13 +54,15 @@ def _function_of(pool: Pool, trigger: str, source: str | None = None) -> str | N
     return named.get("LambdaArn")
 
 
-def if_permitted(trigger: str) -> Function:
+def if_permitted(trigger: str) -> AnyFunction:
     """Return a wrapper that checks whether a function's policy lets the pool call it."""
 
-    def call(own: Function, *args: Any, **kwargs: Any) -> Any:
+    def call(own: AnyFunction, *args: Any, **kwargs: Any) -> Any:
         bound = inspect.signature(own).bind(*args, **kwargs)
         given = bound.arguments
-        pool: Pool = given["pool"] if "pool" in given else all_pools().get(given["pool_id"]) or {}
+        pool: PoolDict = (
+            given["pool"] if "pool" in given else all_pools().get(given["pool_id"]) or {}
+        )
         function = _function_of(pool, trigger, given.get("trigger_source"))
         if function and not permissions.may_invoke(function, _PRINCIPAL, pool["Arn"]):
             raise _not_invoked(trigger, "AccessDeniedException")
@@ -70,7 +72,7 @@ def if_permitted(trigger: str) -> Function:
     return call
 
 
-def admin_create_user(own: Function, data: dict[str, Any]) -> Any:
+def admin_create_user(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Call the PreSignUp function before a user is created, which ministack does for SignUp alone.
 
     What the function returns changes nothing:
@@ -85,7 +87,7 @@ def admin_create_user(own: Function, data: dict[str, Any]) -> Any:
     return own(data)
 
 
-def pre_sign_up(own: Function, pool_id: str, *rest: Any) -> Any:
+def pre_sign_up(own: AnyFunction, pool_id: str, *rest: Any) -> Any:
     """Report failures of the function that ``SignUp`` and ``AdminCreateUser`` call as AWS does."""
     named = _function_of(all_pools().get(pool_id) or {}, "PreSignUp")
     # The last argument is the trigger's source, if given.

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from cogauth.local.cognito.ministacks import all_pools
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 _POOL_DEFAULTS: dict[str, Any] = {
     "AccountRecoverySetting": {},
@@ -67,7 +67,7 @@ _CLIENT_DEFAULTS: dict[str, Any] = {
 }
 
 
-def update_pool(own: Function, data: dict[str, Any]) -> Any:
+def update_pool(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Reset values missing from a pool's update."""
     answer = own({**copy.deepcopy(_POOL_DEFAULTS), **data})
     if answer[0] == HTTPStatus.OK:
@@ -77,6 +77,6 @@ def update_pool(own: Function, data: dict[str, Any]) -> Any:
     return answer
 
 
-def update_client(own: Function, data: dict[str, Any]) -> Any:
+def update_client(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Reset values missing from an app client's update."""
     return own({**copy.deepcopy(_CLIENT_DEFAULTS), **data})

@@ -16,7 +16,7 @@ from typing import Any
 
 from cogauth.local import hooks
 from cogauth.local.cognito.ministacks import RefusalError, of_cognito, pool_for_client
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 _INVALID = "InvalidParameterException"
 # AWS's messages for input that doesn't match the model:
@@ -53,7 +53,7 @@ _claims = of_cognito("_token_claims", "token")
 _is_signed = of_cognito("_signature_valid", "token")
 
 
-def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any:
+def run_handler(own: AnyFunction, handler: AnyFunction, action: str, data: Any) -> Any:
     """Validate the input, and let ministack handle it."""
     try:
         _check(action, data)
@@ -66,7 +66,7 @@ def run_handler(own: Function, handler: Function, action: str, data: Any) -> Any
     return _error(refused.code, str(refused), HTTPStatus.BAD_REQUEST)
 
 
-def sign_up(own: Function, data: dict[str, Any]) -> Any:
+def sign_up(own: AnyFunction, data: dict[str, Any]) -> Any:
     """Refuse a sign-up in a pool where only administrators may create users."""
     # AWS doesn't document what it checks first. Here such a pool reveals nothing about its users.
     # AWS's message: https://github.com/pmill/aws-cognito/issues/37, and the setting:
@@ -77,7 +77,7 @@ def sign_up(own: Function, data: dict[str, Any]) -> Any:
     return own(data)
 
 
-def policy_errors(own: Function, pool: dict[str, Any], password: str) -> list[str]:
+def policy_errors(own: AnyFunction, pool: dict[str, Any], password: str) -> list[str]:
     """Count a space inside a password as a symbol, and refuse one at an end.
 
     An answer to a challenge is refused only here; its error for such a space is a guess.
@@ -88,7 +88,7 @@ def policy_errors(own: Function, pool: dict[str, Any], password: str) -> list[st
     return errors
 
 
-def new_client_secret(_own: Function) -> str:
+def new_client_secret(_own: AnyFunction) -> str:
     """Return a secret of letters and digits only."""
     return secrets.token_hex(26)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from cogauth.aws.environment import Keys
 from cogauth.local import hooks
-from cogauth.local.hooks import Function
+from cogauth.local.hooks import AnyFunction
 
 ACCOUNT = "000000000000"
 
@@ -24,11 +24,11 @@ def install(keys: Keys) -> None:
         }
         _register(keys.access_key_id, session)
 
-    def reset(own: Function) -> None:
+    def reset(own: AnyFunction) -> None:
         own()
         make_known()
 
-    def execution_credentials(own: Function, config: dict[str, Any]) -> Any:
+    def execution_credentials(own: AnyFunction, config: dict[str, Any]) -> Any:
         # Ministack derives a function's credentials from the ARNs of the function and its role,
         # which anyone can guess. The changed ARN still starts with account and region.
         arn = f"{config.get('FunctionArn', '')}:{keys.secret_access_key}"
@@ -47,11 +47,11 @@ def install(keys: Keys) -> None:
         hooks.wrap(name, parameters, around)
 
 
-def _is_empty(_own: Function, access_key_id: str) -> bool:
+def _is_empty(_own: AnyFunction, access_key_id: str) -> bool:
     """Only count a missing key as root's: ministack doesn't check the signatures of root's keys."""
     return not access_key_id
 
 
-def _account_of(own: Function, access_key_id: str) -> Any:
+def _account_of(own: AnyFunction, access_key_id: str) -> Any:
     """Return a key's account; ministack alone would read a number as an account's id."""
     return "" if access_key_id.isdecimal() else own(access_key_id)

@@ -20,7 +20,7 @@ from cogauth.checks.explain.gather import _permits, _with_answer, _with_function
 from cogauth.client import tokens
 from cogauth.errors import LoginError
 from cogauth.gateway.deployed import Deployed
-from cogauth.gateway.rest_apis import Guard, Method
+from cogauth.gateway.rest_apis import Guard, Route
 from support.evidence import (
     FUNCTION,
     GUARD,
@@ -98,7 +98,7 @@ class NoPolicy:
 )
 def test_what_get_policy_says(message: str, permitted: bool | None, gone: bool) -> None:  # noqa: FBT001
     name, path = f"{FUNCTION}-${{stageVariables.version}}", "/orders/{id}/{rest+}"
-    method = Method("ANY", path, Guard(), "AWS_PROXY", name)
+    method = Route("ANY", path, Guard(), "AWS_PROXY", name)
     seen = evidence(
         500,
         "Internal server error",

@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from cogauth.checks.verify import subject
-from cogauth.gateway.rest_apis import COGNITO, Guard, Method
+from cogauth.gateway.rest_apis import COGNITO, Guard, Route
 
 
-def method(verb: str, path: str) -> Method:
-    return Method(verb, path, Guard(COGNITO, pools=("arn:pool",)))
+def method(verb: str, path: str) -> Route:
+    return Route(verb, path, Guard(COGNITO, pools=("arn:pool",)))
 
 
 @pytest.mark.parametrize(

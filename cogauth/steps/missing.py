@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from cogauth.aws import parallel
-from cogauth.aws.errors import AWS_ERRORS, explain
+from cogauth.aws.errors import AWS_ERRORS, translate
 from cogauth.aws.transient import is_not_found
 from cogauth.errors import CogauthError, IncompleteError, LoginError, UsageError
 from cogauth.steps import RESOURCES
 from cogauth.steps.base import Recreate
 from cogauth.steps.log_groups import LogGroup
-from cogauth.steps.lookup import CLIENTS, gone, is_fresh, read
+from cogauth.steps.lookup import CLIENTS, incomplete_error, is_fresh, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +37,13 @@ CALLED = [
 
 
 def permissions(settings: Settings) -> Iterator[Allow]:
-    """Yield the permissions that ``losses`` needs with these settings."""
+    """Yield the permissions that ``missing`` needs with these settings."""
     for resource in CALLED:
         if resource.key not in settings.unneeded:
             yield from resource.reads(settings)
 
 
-def losses(ctx: Context, *keys: str) -> list[Resource]:
+def missing(ctx: Context, *keys: str) -> list[Resource]:
     """Return the recorded resources of a request that are gone, without the parts of another.
 
     ``keys`` are those to look at; none means all. What can't be read isn't counted as gone: this
@@ -64,23 +64,23 @@ def _is_gone(ctx: Context, resource: Resource) -> bool:
         return False
 
 
-def loss(ctx: Context, *keys: str, before: str = "") -> IncompleteError | None:
+def missing_error(ctx: Context, *keys: str, before: str = "") -> IncompleteError | None:
     """Return the error that names what is gone, and that ``up`` recreates it; None if nothing is.
 
     ``keys`` are the resources to look at; none means all of a request. ``before`` is a sentence
     about what failed.
     """
-    lost = losses(ctx, *keys)
-    return gone(ctx, *lost, before=before) if lost else None
+    lost = missing(ctx, *keys)
+    return incomplete_error(ctx, *lost, before=before) if lost else None
 
 
 def may_settle(ctx: Context) -> bool:
     """Return whether waiting can help where a stage refuses: it is new, or nothing is gone."""
-    return is_fresh(ctx, RESOURCES["deployment"]) or not losses(ctx)
+    return is_fresh(ctx, RESOURCES["deployment"]) or not missing(ctx)
 
 
 @contextmanager
-def named(ctx: Context, *keys: str) -> Iterator[None]:
+def naming_missing(ctx: Context, *keys: str) -> Iterator[None]:
     """Let an error that may come from it also name what of the stack is gone, if something is.
 
     That is an error of a sign-in, of an unknown name, or of AWS about a missing resource. ``keys``
@@ -91,6 +91,6 @@ def named(ctx: Context, *keys: str) -> Iterator[None]:
     except (LoginError, UsageError, ClientError) as error:
         if isinstance(error, ClientError) and not is_not_found(error):
             raise
-        if (lost := loss(ctx, *keys, before=explain(error).message)) is not None:
+        if (lost := missing_error(ctx, *keys, before=translate(error).message)) is not None:
             raise lost from error
         raise

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogauth.errors import CogauthError, StateError
-from cogauth.record import forms
+from cogauth.record import formats
 from cogauth.record.state import load
 from support.account import RESOURCES, Account, aws_with_clients
 from support.attached import Orders, attach, detach
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 def test_each_fact_that_up_records_has_a_form(account: Account) -> None:
     account.up(power_user=True, cors_origins=("https://app.example",))
     recorded = account.state().resources
-    assert set(forms.FACTS) == set(RESOURCES)
+    assert set(formats.FACTS) == set(RESOURCES)
     for key, record in recorded.items():
-        assert record.keys() - {"status", "since"} == forms.FACTS[key].keys()
+        assert record.keys() - {"status", "since"} == formats.FACTS[key].keys()
     assert set(recorded) == set(RESOURCES)
 
 
@@ -48,16 +48,16 @@ def test_a_stack_of_another_partition_is_read_again(moto_aws: None, tmp_path: Pa
 
 # By service and name of the model's shape: the form, and whether it equals the model's.
 MODELS = [
-    ("cognito-idp", "UserPoolIdType", forms.POOL_ID, True),
-    ("cognito-idp", "ClientIdType", forms.CLIENT_ID, True),
-    ("cognito-idp", "ClientNameType", forms.CLIENT_NAME, True),
-    ("cognito-idp", "ArnType", forms.ANY_ARN, True),
-    ("iam", "roleNameType", forms.ROLE_NAME, True),
-    ("iam", "policyNameType", forms.POLICY_NAME, True),
-    ("lambda", "StatementId", forms.STATEMENT_ID, True),
-    ("logs", "LogGroupName", forms.LOG_GROUP_NAME, True),
+    ("cognito-idp", "UserPoolIdType", formats.POOL_ID, True),
+    ("cognito-idp", "ClientIdType", formats.CLIENT_ID, True),
+    ("cognito-idp", "ClientNameType", formats.CLIENT_NAME, True),
+    ("cognito-idp", "ArnType", formats.ANY_ARN, True),
+    ("iam", "roleNameType", formats.ROLE_NAME, True),
+    ("iam", "policyNameType", formats.POLICY_NAME, True),
+    ("lambda", "StatementId", formats.STATEMENT_ID, True),
+    ("logs", "LogGroupName", formats.LOG_GROUP_NAME, True),
     # The model accepts a whole ARN as a name, and longer names than Lambda allows.
-    ("lambda", "NamespacedFunctionName", forms.FUNCTION_NAME, False),
+    ("lambda", "NamespacedFunctionName", formats.FUNCTION_NAME, False),
 ]
 
 

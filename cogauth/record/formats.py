@@ -1,8 +1,8 @@
-"""The form of each id, name and ARN in a state file.
+"""The format of each id, name and ARN in a state file.
 
 A state file may come from a clone, a shared folder or an editor, and its values end up in URLs,
 ARNs and calls. This module doesn't import botocore, so that files load fast; a test compares these
-forms with botocore's models.
+formats with botocore's models.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from cogauth import engine
 from cogauth.errors import IncompleteError
 from cogauth.steps import RESOURCES
-from cogauth.steps.losses import CALLED, loss, losses, named
+from cogauth.steps.missing import CALLED, missing, missing_error, naming_missing
 from cogauth.steps.ownership import words
 from support.account import Account, Silent
 from support.calls import Call, refusal
@@ -84,8 +84,8 @@ def test_what_is_gone_is_named_as_plan_names_it(
     ctx = account.context()
     rows = [row for row in engine.plan(ctx, Silent()).rows if row.resource in CALLED]
     with account.calls.watched() as calls:
-        assert [each.key for each in losses(ctx)] == [key]
-        error = loss(ctx, before="It failed.")
+        assert [each.key for each in missing(ctx)] == [key]
+        error = missing_error(ctx, before="It failed.")
     assert mutations(calls) == []
     assert [row.resource.key for row in rows if row.reason == GONE] == [key]
     assert str(error).startswith(f"It failed. The {words(RESOURCES[key])} ")
@@ -97,7 +97,7 @@ def test_several_are_named_at_once(account: Account) -> None:
     delete_client(account)
     delete_role(account)
     delete_stage(account)
-    assert str(loss(account.context())) == (
+    assert str(missing_error(account.context())) == (
         "The app client, the role shop-LambdaAuthRole and the stage don't exist any more. Run "
         f"'{account.state().command('up')}' to recreate them."
     )
@@ -108,19 +108,19 @@ def test_what_a_request_does_without_is_not_named(account: Account) -> None:
     logs = account.client("logs")
     for group in logs.describe_log_groups()["logGroups"]:
         logs.delete_log_group(logGroupName=group["logGroupName"])
-    assert losses(account.context()) == []
+    assert missing(account.context()) == []
 
 
 def test_what_exists_or_cannot_be_read_is_not_called_gone(account: Account) -> None:
     account.stands()
-    assert loss(account.context()) is None
+    assert missing_error(account.context()) is None
     # As after an 'up' that was interrupted before it created the stage.
     delete_stage(account)
     account.state().drop("resources", "stage")
-    assert loss(account.context()) is None
+    assert missing_error(account.context()) is None
     delete_client(account)
     with account.calls.watched(lambda _call: refusal(403, "AccessDenied")):
-        assert loss(account.context()) is None
+        assert missing_error(account.context()) is None
 
 
 def test_only_an_error_about_something_missing_is_explained_by_it(account: Account) -> None:
@@ -128,13 +128,20 @@ def test_only_an_error_about_something_missing_is_explained_by_it(account: Accou
     delete_client(account)
     ctx, cognito = account.context(), account.aws.cognito
     place = {"UserPoolId": ctx.fact("user_pool"), "ClientId": ctx.fact("app_client")}
-    with pytest.raises(IncompleteError, match=r"app client doesn't exist any more"), named(ctx):
+    with (
+        pytest.raises(IncompleteError, match=r"app client doesn't exist any more"),
+        naming_missing(ctx),
+    ):
         cognito.describe_user_pool_client(**place)
 
     def deny(call: Call) -> Any:
         return refusal(403, "AccessDenied") if call.operation == "ListUsers" else None
 
-    with account.calls.watched(deny), pytest.raises(ClientError, match="AccessDenied"), named(ctx):
+    with (
+        account.calls.watched(deny),
+        pytest.raises(ClientError, match="AccessDenied"),
+        naming_missing(ctx),
+    ):
         cognito.list_users(UserPoolId=place["UserPoolId"])
 
 
