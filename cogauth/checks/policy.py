@@ -149,7 +149,7 @@ def _always(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     return lambda _settings: permissions
 
 
-def _or_losses(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
+def _or_missing(*permissions: Allow) -> Callable[[Settings], Iterable[Allow]]:
     """Return the permissions of a command that looks, once it failed, for what is gone."""
     return lambda settings: (*permissions, *missing.permissions(settings))
 
@@ -175,13 +175,13 @@ COMMANDS: dict[str, Callable[[Settings], Iterable[Allow]]] = {
     "recover": _recover,
     "attach": _always(*attach.PERMISSIONS),
     "detach": _always(*detach.PERMISSIONS),
-    "verify": _or_losses(*subject.PERMISSIONS, *run.PERMISSIONS),
-    "explain": _or_losses(*EXPLAIN),
+    "verify": _or_missing(*subject.PERMISSIONS, *run.PERMISSIONS),
+    "explain": _or_missing(*EXPLAIN),
     # On a terminal they look the name up before they ask for the password. Given a new password,
     # test-login only takes a user who is there.
-    "test-login": _or_losses(CHECK_OWN, users.LIST, users.FIND),
-    "token": _or_losses(CHECK_OWN, users.LIST),
-    "call": _or_losses(*calls.FIND, *calls.TEST, users.LIST),
+    "test-login": _or_missing(CHECK_OWN, users.LIST, users.FIND),
+    "token": _or_missing(CHECK_OWN, users.LIST),
+    "call": _or_missing(*calls.FIND, *calls.TEST, users.LIST),
     "curl": _always(*calls.FIND),
     "users": _always(*USERS.values()),
     **{f"users {name}": _always(permission) for name, permission in USERS.items()},

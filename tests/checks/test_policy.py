@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 # A stack with placeholder words for names.
-WORDS = checks.Stack(
+WORDS = checks.StackNames(
     "aws", REGION, ACCOUNT, "STACK", Settings(), "POOL", "API", ("ATTACHED",), ("OTHER",)
 )
 NOTHING = {"list", "outputs", "policy", "demo"}
@@ -453,7 +453,7 @@ class Kit:
         aws = Aws(region=REGION, endpoint_url=self.stack.url, local=keys)
         return Context(aws, self.stack.state, aws.waiter())
 
-    def looks_for_losses(self, *keys: str) -> None:
+    def looks_for_missing(self, *keys: str) -> None:
         """Look for missing resources, as a command does after a failure."""
         with self.watched():
             assert missing(self.context(), *keys) == []
@@ -507,14 +507,14 @@ def signs_in(kit: Kit) -> None:
     new_password = ("--password-stdin", "--new-password-stdin")
     kit.run("test-login", "ann", *new_password, typed=f"{PASSWORD}\n{PASSWORD}!\n")
     kit.looks_up()
-    kit.looks_for_losses()
+    kit.looks_for_missing()
 
 
 def gets_a_token(kit: Kit) -> None:
     kit.forget_tokens()
     kit.run("token", "-u", "ann")
     kit.looks_up()
-    kit.looks_for_losses()
+    kit.looks_for_missing()
 
 
 def calls(kit: Kit) -> None:
@@ -525,7 +525,7 @@ def calls(kit: Kit) -> None:
     kit.run("call", "GET", "/hello", "--test-invoke", code=None)
     kit.run("call", "GET", "/", "--api", kit.other, "--test-invoke", code=None)
     kit.looks_up()
-    kit.looks_for_losses()
+    kit.looks_for_missing()
     kit.looks_again()
 
 
@@ -539,7 +539,7 @@ def prints_curls(kit: Kit) -> None:
 def verifies(kit: Kit) -> None:
     kit.run("verify")
     kit.run("verify", "--api", kit.other)
-    kit.looks_for_losses()
+    kit.looks_for_missing()
     kit.looks_again()
 
 
@@ -551,12 +551,12 @@ def explains(kit: Kit) -> None:
         (theirs, "-u", "ann"),
     ):
         kit.run("explain", url, *words, code=None)
-    kit.looks_for_losses()
+    kit.looks_for_missing()
     kit.looks_again()
 
 
 def decodes(kit: Kit) -> None:
-    kit.looks_for_losses("user_pool")
+    kit.looks_for_missing("user_pool")
 
 
 def opens_a_page(kit: Kit) -> None:
@@ -592,7 +592,7 @@ def opens_a_page(kit: Kit) -> None:
         streams.verify(page, lambda _line: None, lambda _event: None)
         with pytest.raises(KeyboardInterrupt):
             streams.logs(page, lambda _line: None, lambda event: event.set())
-    kit.looks_for_losses()
+    kit.looks_for_missing()
     kit.looks_again()
 
 

@@ -51,7 +51,7 @@ ALWAYS = {"up", "test-login", "down"}
 
 def actions(*commands: str) -> set[str]:
     """The actions of the commands' policy, except those that ministack never checks."""
-    stack = checks.Stack("aws", REGION, ACCOUNT, STACK, Settings())
+    stack = checks.StackNames("aws", REGION, ACCOUNT, STACK, Settings())
     return {
         action
         for document in checks.policy(stack, commands)

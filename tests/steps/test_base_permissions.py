@@ -26,7 +26,7 @@ BOUNDARY = f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:policy/bounding"
 def least(*commands: str, **settings: Any) -> list[dict[str, Any]]:
     """Return the statements of the least policy for commands on stack shop before it exists."""
     found = Settings().with_choices(settings, exists=False)
-    stack = checks.Stack("aws", REGION, DEFAULT_ACCOUNT_ID, "shop", found)
+    stack = checks.StackNames("aws", REGION, DEFAULT_ACCOUNT_ID, "shop", found)
     (document,) = checks.policy(stack, commands)
     statement: list[dict[str, Any]] = document["Statement"]
     return statement
