@@ -157,6 +157,7 @@ def test_down_gives_back_before_it_deletes(account: Account, orders: Orders) -> 
     with account.calls.watched(look):
         result = account.down()
     assert len(result.restored) == 10
+    assert {(one["step"], one["resource"]) for one in result.restored} == {("attachment", "method")}
     assert [one for one in result.deleted if one["step"] == "attachment"] == [
         {"step": "attachment", "resource": "authorizer", "id": f"{api} authorizer {authorizer}"}
         for api, authorizer in ((orders.id, first.authorizer), (second.id, other.authorizer))

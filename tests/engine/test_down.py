@@ -160,6 +160,32 @@ def test_a_refused_deletion_is_reported_and_its_record_kept(account: Account) ->
     assert account.left() == []
 
 
+# What AWS refuses to delete while something protects or uses it.
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("DeleteUserPool", "InvalidParameterException"),
+        ("DeleteRestApi", "BadRequestException"),
+        ("DeleteRestApi", "ConflictException"),
+        ("DeleteRole", "DeleteConflict"),
+        ("DeleteLogGroup", "ValidationException"),
+    ],
+)
+def test_an_obstacle_is_named_with_the_way_on(account: Account, operation: str, code: str) -> None:
+    account.stands()
+
+    def refuse(call: Call) -> Any:
+        return refusal(400, code, "It is in use.") if call.operation == operation else None
+
+    with account.calls.watched(refuse):
+        result = account.down()
+    for problem in result.problems:
+        assert "It is in use. First remove the obstacle, such as" in problem
+        assert problem.endswith("' again.")
+    assert len(result.problems) == len(result.remaining) == len(account.left()) > 0
+    assert account.down().remaining == []
+
+
 @pytest.mark.parametrize(
     ("status", "age"), [(CREATED, 1), (OUTDATED, 1), (DELETING, 1), (DELETING, 0)]
 )

@@ -239,6 +239,31 @@ def test_a_pool_closed_by_hand_is_not_reopened_unasked_after_an_interruption(
     assert pool(account)["Policies"]["PasswordPolicy"]["MinimumLength"] == 12
 
 
+def test_nor_is_a_function_that_was_closed_by_hand(account: Account) -> None:
+    account.stands()
+    interrupted(account, password_min_length=12)
+    variables = {**function(account, SIGN_IN)["Environment"]["Variables"], "SIGN_UP": "closed"}
+    account.client("lambda").update_function_configuration(
+        FunctionName=SIGN_IN, Environment={"Variables": variables}
+    )
+    with pytest.raises(UsageError, match=r"SIGN_UP: closed → open"):
+        account.up()
+    assert is_closed(account) == (False, "closed")
+    account.up(confirm=agree)
+    assert is_closed(account) == (False, "open")
+
+
+def test_a_description_of_another_version_is_replaced_without_a_question(account: Account) -> None:
+    account.stands()
+    described = function(account, SIGN_IN)["Description"]
+    account.client("lambda").update_function_configuration(
+        FunctionName=SIGN_IN,
+        Description=f"As cogauth 0.1 said it, CodeSha256 {described.split()[-1]}",
+    )
+    assert account.up()["sign_in_function"] == "updated"
+    assert function(account, SIGN_IN)["Description"] == described
+
+
 def test_the_choice_of_an_interrupted_run_is_carried_out_unasked(account: Account) -> None:
     account.stands()
     account.up(sign_up="closed")
