@@ -119,7 +119,7 @@ def statements(command: str) -> list[dict[str, Any]]:
 # On moto: the commands that need no client of the API
 
 
-class World:
+class Shop:
     """A stack called shop and someone else's API on moto, with the requests to AWS."""
 
     def __init__(self, account: Account) -> None:
@@ -165,31 +165,31 @@ def yes(_question: str) -> None:
     pass
 
 
-def ups(world: World) -> None:
+def ups(shop: Shop) -> None:
     """Create, change, repair, recreate, adopt, and clean up after a crash."""
-    account = world.account
+    account = shop.account
     orders = Orders(account)
-    with world.watched():
+    with shop.watched():
         account.up()
     drift(account.client, account.state())
-    with world.watched():
+    with shop.watched():
         account.up(cors_origins=("https://a.example",), confirm=yes)
         account.up(cors_origins=("https://b.example",))
         account.up(cors_origins=())
-    world.twins()
-    with world.watched():
+    shop.twins()
+    with shop.watched():
         account.up()
     # A new role, hence a new function; a new authorizer.
     delete_roles(account)
     state = account.state()
     state.resources["authorizer"]["status"] = OUTDATED
     state.save()
-    with world.watched():
+    with shop.watched():
         account.up()
     arn = fact(account, "rest_api", "arn")
     account.client("apigateway").untag_resource(resourceArn=arn, tagKeys=["cogauth:stack"])
     attach(account)
-    with world.watched():
+    with shop.watched():
         account.up(adopt=(fact(account, "rest_api"),), confirm=yes)
         guards.look(account.context(), orders.id)
 
@@ -201,28 +201,28 @@ def delete_roles(account: Account) -> None:
         iam.delete_role(RoleName=role)
 
 
-def reads(world: World, read: Callable[[], object]) -> None:
+def reads(shop: Shop, read: Callable[[], object]) -> None:
     """Read a missing stack, a whole one, a changed one with twins, and one without roles."""
-    account = world.account
+    account = shop.account
     orders = Orders(account)
-    with world.watched():
+    with shop.watched():
         read()
     account.up(cors_origins=("https://a.example",))
     attach(account)
-    with world.watched():
+    with shop.watched():
         read()
     drift(account.client, account.state())
-    world.twins()
+    shop.twins()
     orders.patch("GET", "/iam", ("replace", "/authorizationType", "NONE"))
-    with world.watched():
+    with shop.watched():
         read()
     delete_roles(account)
-    with world.watched():
+    with shop.watched():
         read()
 
 
-def plans(world: World) -> None:
-    account = world.account
+def plans(shop: Shop) -> None:
+    account = shop.account
 
     def read() -> None:
         ctx = account.context()
@@ -230,28 +230,28 @@ def plans(world: World) -> None:
         ctx.state.settings = former.with_choices({"throttle_rate": 5.0}, exists=True)
         engine.plan(ctx, Silent(), (), former)
 
-    reads(world, read)
+    reads(shop, read)
 
 
-def tells_the_status(world: World) -> None:
-    reads(world, lambda: status(world.account.context(), Silent()))
+def tells_the_status(shop: Shop) -> None:
+    reads(shop, lambda: status(shop.account.context(), Silent()))
 
 
-def reads_logs(world: World) -> None:
-    account = world.account
+def reads_logs(shop: Shop) -> None:
+    account = shop.account
     account.up()
-    with world.watched():
+    with shop.watched():
         assert list(logs.read(account.context(), logs.FUNCTIONS, 0)) == []
 
 
-def downs(world: World) -> None:
+def downs(shop: Shop) -> None:
     """Delete a stack with twins, a custom domain, attached methods; first a foreign policy."""
-    account = world.account
+    account = shop.account
     orders = Orders(account)
     account.up()
     attach(account)
     orders.deploy("prod")
-    world.twins()
+    shop.twins()
     gateway, state = account.client("apigateway"), account.state()
     twin = next(
         api
@@ -267,23 +267,23 @@ def downs(world: World) -> None:
     )
     gateway.create_domain_name(domainName="shop.example")
     gateway.create_base_path_mapping(domainName="shop.example", restApiId=twin["id"])
-    with world.watched():
+    with shop.watched():
         assert account.down(asked=True).problems
     gateway.delete_base_path_mapping(domainName="shop.example", basePath="(none)")
-    with world.watched(refused_once):
+    with shop.watched(refused_once):
         assert account.down(asked=True).problems
-    with world.watched():
+    with shop.watched():
         account.down(asked=True)
     assert left_in_aws(account.client) == ["api orders"]
 
 
-def recovers(world: World) -> None:
-    account = world.account
+def recovers(shop: Shop) -> None:
+    account = shop.account
     Orders(account)
     account.up(cors_origins=("https://a.example",))
     account.path().unlink()
-    world.other = "*"
-    with world.watched():
+    shop.other = "*"
+    with shop.watched():
         account.recover()
 
 
@@ -292,14 +292,14 @@ def refused_once(call: Call) -> Any:
     return refusal(400, "BadRequestException") if call.operation == "UpdateMethod" else None
 
 
-def attaches(world: World) -> None:
-    account, world.other = world.account, "OTHER"
+def attaches(shop: Shop) -> None:
+    account, shop.other = shop.account, "OTHER"
     account.up()
     # A second stage's deployment is read as well.
     orders = Orders(account, stages=("prod", "beta"))
-    with world.watched(refused_once), contextlib.suppress(Exception):
+    with shop.watched(refused_once), contextlib.suppress(Exception):
         attach(account, stage="prod")
-    with world.watched():
+    with shop.watched():
         attach(account, stage="prod")
         attach(account, path="/iam", scopes=("a/b",))
     made = account.state().attachments[orders.id]["authorizer"]["id"]
@@ -321,22 +321,22 @@ def attaches(world: World) -> None:
         authorizerId=made,
         patchOperations=[{"op": "add", "path": "/providerARNs", "value": f"{OTHER_POOL}2"}],
     )
-    with world.watched():
+    with shop.watched():
         attach(account, path="/iam")
         # The way 'attach' without --path lists an API.
         ctx = account.context()
         guards.compare(ctx, model.read_api(ctx, orders.id), everywhere=True)
 
 
-def detaches(world: World) -> None:
-    account = world.account
+def detaches(shop: Shop) -> None:
+    account = shop.account
     account.up()
     Orders(account)
     attach(account)
-    with world.watched(refused_once):
+    with shop.watched(refused_once):
         detach(account)
     attach(account)
-    with world.watched():
+    with shop.watched():
         detach(account)
 
 
@@ -372,21 +372,21 @@ USERS: dict[str, Callable[[Context], None]] = {
 }
 
 
-def changes_users(*commands: str) -> Callable[[World], None]:
-    def run(world: World) -> None:
-        account = world.account
+def changes_users(*commands: str) -> Callable[[Shop], None]:
+    def run(shop: Shop) -> None:
+        account = shop.account
         account.stands()
-        world.account.client("cognito-idp").admin_create_user(
+        shop.account.client("cognito-idp").admin_create_user(
             UserPoolId=fact(account, "user_pool"), Username="ann"
         )
         for command in commands:
-            with world.watched():
+            with shop.watched():
                 USERS[command](account.context())
 
     return run
 
 
-ON_MOTO: dict[str, Callable[[World], None]] = {
+ON_MOTO: dict[str, Callable[[Shop], None]] = {
     "up": ups,
     "plan": plans,
     "status": tells_the_status,
@@ -403,9 +403,9 @@ ON_MOTO: dict[str, Callable[[World], None]] = {
 @pytest.mark.sample(8)
 @pytest.mark.parametrize("command", ON_MOTO)
 def test_a_command_is_allowed_what_it_asks_for_and_no_more(account: Account, command: str) -> None:
-    world = World(account)
-    ON_MOTO[command](world)
-    asked = world.asked.in_words()
+    shop = Shop(account)
+    ON_MOTO[command](shop)
+    asked = shop.asked.in_words()
     assert undeclared(command, asked) == []
     assert unneeded(command, asked) == []
 

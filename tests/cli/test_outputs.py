@@ -26,6 +26,7 @@ from cogauth.record.state import State
 from cogauth.settings import Settings
 from support.commands import Cli, command_line, in_process, processes_of, until
 from support.forker import COGAUTH, LANG, PATIENCE
+from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.sampling import examples
 from support.servers import ACCOUNT, STACK_ID
@@ -399,12 +400,8 @@ def test_a_shell_of_another_server_is_not_led_to_aws_by_halves(cli: Cli) -> None
 # On the local AWS
 
 
-class Stack:
+class Evaluated(LocalStack):
     """A stack on a local AWS, and a shell that has evaluated its ``outputs``."""
-
-    def __init__(self, cli: Cli) -> None:
-        self.cli = cli
-        self.up = cli.run("up", "--local", "--region", REGION, "--json").must().document
 
     def shell(self, **env: str) -> dict[str, str]:
         said = self.cli.run("outputs", "--format", "env", **env).must()
@@ -412,9 +409,9 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluated]:
     with command_line(tmp_path_factory.mktemp("outputs")) as cli:
-        yield Stack(cli)
+        yield Evaluated.up_on(cli, "--local", "--region", REGION)
 
 
 def run_in(env: dict[str, str], *command: str) -> str:
@@ -428,7 +425,7 @@ def run_in(env: dict[str, str], *command: str) -> str:
 @pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("shell", SHELLS)
-def test_evaluated_boto3_works_there(local: Stack, shell: str) -> None:
+def test_evaluated_boto3_works_there(local: Evaluated, shell: str) -> None:
     cogauth = shlex.join(COGAUTH)
     boto3 = shlex.join([sys.executable, "-c", LIST_POOLS])
     line = f'eval "$({cogauth} outputs --format env)"; {boto3}; echo "$COGAUTH_USER_POOL_ID"'
@@ -446,7 +443,7 @@ def test_evaluated_boto3_works_there(local: Stack, shell: str) -> None:
 
 
 @pytest.mark.local
-def test_evaluated_the_aws_cli_works_there(local: Stack) -> None:
+def test_evaluated_the_aws_cli_works_there(local: Evaluated) -> None:
     # As in the shell of the user who has the AWS CLI: some are found through HOME.
     env = {**local.shell(), "HOME": os.environ.get("HOME", "/")}
     aws = shutil.which("aws")
@@ -475,7 +472,7 @@ def test_evaluated_the_aws_cli_works_there(local: Stack) -> None:
     ],
 )
 @pytest.mark.sample(10)
-def test_what_was_in_the_way_is_so_no_more(local: Stack, name: str, value: str) -> None:
+def test_what_was_in_the_way_is_so_no_more(local: Evaluated, name: str, value: str) -> None:
     shell = local.shell(**{name: value, "AWS_MAX_ATTEMPTS": "1"})
     said = run_in(shell, sys.executable, "-c", LIST_POOLS)
     assert said == f"{local.up['user_pool_id']}\n"
@@ -485,7 +482,7 @@ def test_what_was_in_the_way_is_so_no_more(local: Stack, name: str, value: str) 
 
 @pytest.mark.local
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_a_proxy_keeps_its_exceptions(local: Stack, name: str) -> None:
+def test_a_proxy_keeps_its_exceptions(local: Evaluated, name: str) -> None:
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", name: "intern.example"}
     shell = local.shell(**proxy)
     assert shell[name] == "intern.example,127.0.0.1"
@@ -495,7 +492,7 @@ def test_a_proxy_keeps_its_exceptions(local: Stack, name: str) -> None:
 
 
 @pytest.mark.local
-def test_the_keys_are_the_local_aws_s_and_not_the_user_s(local: Stack) -> None:
+def test_the_keys_are_the_local_aws_s_and_not_the_user_s(local: Evaluated) -> None:
     own = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "own-secret"}
     said = local.cli.run("outputs", "--format", "env", **own).must().out
     assert not [value for value in own.values() if value in said]
@@ -506,7 +503,7 @@ def test_the_keys_are_the_local_aws_s_and_not_the_user_s(local: Stack) -> None:
 
 
 @pytest.mark.local
-def test_the_client_s_secret_is_no_output(local: Stack) -> None:
+def test_the_client_s_secret_is_no_output(local: Evaluated) -> None:
     describe = (
         "import boto3, os\n"
         'pool, client = os.environ["COGAUTH_USER_POOL_ID"], os.environ["COGAUTH_CLIENT_ID"]\n'
@@ -550,7 +547,7 @@ COMMANDS = {
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.sample(2)
 def test_cogauth_s_own_commands_work_in_that_shell(
-    local: Stack, tmp_path: Path, *, elsewhere: bool
+    local: Evaluated, tmp_path: Path, *, elsewhere: bool
 ) -> None:
     # 'down' has a test below, and 'page' ends only with Ctrl-C.
     others = {"down", "page"}
@@ -577,7 +574,7 @@ def test_cogauth_s_own_commands_work_in_that_shell(
 @pytest.mark.long
 @pytest.mark.local
 def test_down_and_up_again_in_that_shell(cli: Cli) -> None:
-    stack = Stack(cli)
+    stack = Evaluated.up_on(cli, "--local", "--region", REGION)
     cli.env = stack.shell()
     # Another stack, in the account that the shell's variables point to.
     cli.run("up", "--local", "--stack", "other", "--region", REGION).must()
@@ -596,7 +593,7 @@ def test_down_and_up_again_in_that_shell(cli: Cli) -> None:
 @pytest.mark.long
 @pytest.mark.local
 def test_a_local_aws_that_has_ended_is_started(cli: Cli) -> None:
-    stack = Stack(cli)
+    stack = Evaluated.up_on(cli, "--local", "--region", REGION)
     assert LocalAws(cli.local).stop()
     said = evaluated(cli.run("outputs", "--format", "env").must().out, cli.env)
     assert run_in(said, sys.executable, "-c", LIST_POOLS) == f"{stack.up['user_pool_id']}\n"

@@ -36,7 +36,7 @@ MANY = 200
 
 
 @dataclass
-class Stack:
+class StackOnAws:
     """A stack on AWS, and what a test does to it without cogauth."""
 
     account: Account
@@ -94,13 +94,13 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackOnAws]:
     folder = tmp_path_factory.mktemp("facts")
     account = Account(folder, f"cogauth-facts-{secrets.token_hex(4)}")
     try:
         up = account.run("up", "--json").must().document
         account.login(PASSWORD).must()
-        yield Stack(account, up)
+        yield StackOnAws(account, up)
     finally:
         account.run("down", "--yes", "--json").must()
 
@@ -113,7 +113,7 @@ def code_of(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
 
 
-def test_a_pool_that_names_no_tier_and_no_policy(stack: Stack) -> None:
+def test_a_pool_that_names_no_tier_and_no_policy(stack: StackOnAws) -> None:
     cognito = stack.client("cognito-idp")
     made = cognito.create_user_pool(PoolName=f"{stack.account.stack}-plain")["UserPool"]
     try:
@@ -126,14 +126,16 @@ def test_a_pool_that_names_no_tier_and_no_policy(stack: Stack) -> None:
     assert policy["MinimumLength"] == 8
 
 
-def test_what_a_sign_up_of_a_known_name_with_a_weak_password_is_refused_for(stack: Stack) -> None:
+def test_what_a_sign_up_of_a_known_name_with_a_weak_password_is_refused_for(
+    stack: StackOnAws,
+) -> None:
     body = json.dumps({"username": "ann", "password": "123456"})
     status, answer = post(stack.up["sign_in_url"], body)
     # Whatever Cognito checks first, the function must say that the password is wrong.
     assert (status, answer["code"]) == (401, "wrong_credentials")
 
 
-def test_whether_a_second_client_secret_is_shown(stack: Stack) -> None:
+def test_whether_a_second_client_secret_is_shown(stack: StackOnAws) -> None:
     cognito = stack.client("cognito-idp")
     if not hasattr(cognito, "add_user_pool_client_secret"):
         pytest.skip("this botocore doesn't know AddUserPoolClientSecret")
@@ -154,7 +156,7 @@ def test_whether_a_second_client_secret_is_shown(stack: Stack) -> None:
     stack.account.login(PASSWORD).must()
 
 
-def test_how_cognito_says_that_it_is_called_too_often(stack: Stack) -> None:
+def test_how_cognito_says_that_it_is_called_too_often(stack: StackOnAws) -> None:
     settings: dict[str, Any] = {"max_pool_connections": 50, "retries": {"total_max_attempts": 1}}
     cognito = stack.client("cognito-idp", **settings)
 
@@ -171,7 +173,7 @@ def test_how_cognito_says_that_it_is_called_too_often(stack: Stack) -> None:
     assert refusals <= {("TooManyRequestsException", 400), ("TooManyRequestsException", 429)}
 
 
-def test_an_integration_may_name_a_function_that_is_not_there_yet(stack: Stack) -> None:
+def test_an_integration_may_name_a_function_that_is_not_there_yet(stack: StackOnAws) -> None:
     api = stack.client("apigateway")
     stack.add_method("/early", authorizationType="NONE")
     (early,) = (
@@ -199,7 +201,7 @@ def test_an_integration_may_name_a_function_that_is_not_there_yet(stack: Stack) 
     assert answer in {"taken", "BadRequestException", "NotFoundException"}
 
 
-def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: Stack) -> None:
+def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: StackOnAws) -> None:
     stack.add_method(
         "/scoped",
         authorizationType="COGNITO_USER_POOLS",
@@ -224,7 +226,7 @@ def test_what_a_cognito_authorizer_answers_about_scopes_and_bearer(stack: Stack)
         assert answer.status_code != 403 or kind
 
 
-def test_a_first_login_takes_a_password_with_a_space_inside(stack: Stack) -> None:
+def test_a_first_login_takes_a_password_with_a_space_inside(stack: StackOnAws) -> None:
     temporary, new = stack.new_user("spaced"), f"{PASSWORD} and more"
     assert stack.sign_in("spaced", temporary, new_password=new) == "success"
     assert stack.sign_in("spaced", new) == "success"
@@ -235,7 +237,7 @@ def test_a_first_login_takes_a_password_with_a_space_inside(stack: Stack) -> Non
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["with one password", "with two"])
-def test_two_first_logins_at_once(stack: Stack, *, same: bool) -> None:
+def test_two_first_logins_at_once(stack: StackOnAws, *, same: bool) -> None:
     name = f"twice-{same}".lower()
     temporary = stack.new_user(name)
     new = [f"{PASSWORD}1", f"{PASSWORD}{1 if same else 2}"]
@@ -247,7 +249,7 @@ def test_two_first_logins_at_once(stack: Stack, *, same: bool) -> None:
     assert "success" in {stack.sign_in(name, password) for password in new}
 
 
-def test_what_a_disabled_user_is_told(stack: Stack) -> None:
+def test_what_a_disabled_user_is_told(stack: StackOnAws) -> None:
     temporary = stack.new_user("away")
     assert stack.sign_in("away", temporary, new_password=PASSWORD) == "success"
     stack.account.run("users", "disable", "away", "--yes").must()
@@ -257,7 +259,7 @@ def test_what_a_disabled_user_is_told(stack: Stack) -> None:
     assert wrong in {"user_disabled", "wrong_credentials"}
 
 
-def test_the_gateway_takes_tokens_after_a_sign_out_everywhere(stack: Stack) -> None:
+def test_the_gateway_takes_tokens_after_a_sign_out_everywhere(stack: StackOnAws) -> None:
     identity, refresh = stack.tokens("id"), stack.tokens("refresh")
     stack.account.run("users", "sign-out", "ann", "--yes").must()
     # 'users sign-out' says so.
@@ -267,7 +269,7 @@ def test_the_gateway_takes_tokens_after_a_sign_out_everywhere(stack: Stack) -> N
     assert (status, answer["code"]) == (401, "refresh_refused")
 
 
-def test_an_export_shows_what_was_just_deployed(stack: Stack) -> None:
+def test_an_export_shows_what_was_just_deployed(stack: StackOnAws) -> None:
     api = stack.client("apigateway")
     stack.add_method("/exported", authorizationType="NONE")
     stack.deploy()
@@ -286,7 +288,7 @@ def test_an_export_shows_what_was_just_deployed(stack: Stack) -> None:
     assert "/exported" in paths()
 
 
-def test_nobody_signs_up_in_a_closed_pool(stack: Stack) -> None:
+def test_nobody_signs_up_in_a_closed_pool(stack: StackOnAws) -> None:
     stack.account.run("up", "--sign-up", "closed", "--yes", "--json").must()
     try:
         assert stack.sign_in("stranger", PASSWORD) == "wrong_credentials"
@@ -310,7 +312,7 @@ def test_nobody_signs_up_in_a_closed_pool(stack: Stack) -> None:
         stack.account.run("up", "--sign-up", "open", "--yes", "--json").must()
 
 
-def test_a_filter_finds_one_name_and_no_other(stack: Stack) -> None:
+def test_a_filter_finds_one_name_and_no_other(stack: StackOnAws) -> None:
     assert stack.sign_in("filtered", PASSWORD) == "success"
     cognito = stack.client("cognito-idp")
 
@@ -323,7 +325,7 @@ def test_a_filter_finds_one_name_and_no_other(stack: Stack) -> None:
     said("a filter in other letters finds", found("FILTERED"))
 
 
-def test_log_lines_have_ids_and_an_order(stack: Stack) -> None:
+def test_log_lines_have_ids_and_an_order(stack: StackOnAws) -> None:
     assert stack.sign_in("logged", PASSWORD) == "success"
     logs = stack.client("logs")
     group = f"/aws/lambda/{stack.up['sign_in_function_arn'].rpartition(':')[2]}"
@@ -339,7 +341,7 @@ def test_log_lines_have_ids_and_an_order(stack: Stack) -> None:
     assert "success" in stack.account.run("logs").must().out
 
 
-def test_code_that_somebody_changed_is_seen_and_put_back(stack: Stack) -> None:
+def test_code_that_somebody_changed_is_seen_and_put_back(stack: StackOnAws) -> None:
     functions, name = stack.client("lambda"), stack.up["sign_in_function_arn"]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -354,7 +356,7 @@ def test_code_that_somebody_changed_is_seen_and_put_back(stack: Stack) -> None:
     assert stack.account.run("plan", "--exit-code", "--json").code == 0
 
 
-def test_resources_show_what_guards_their_methods(stack: Stack) -> None:
+def test_resources_show_what_guards_their_methods(stack: StackOnAws) -> None:
     api = stack.client("apigateway")
     items = api.get_resources(**stack.api, embed=["methods"])["items"]
     hello = next(item for item in items if item["path"] == "/hello")["resourceMethods"]["GET"]
@@ -363,7 +365,7 @@ def test_resources_show_what_guards_their_methods(stack: Stack) -> None:
     assert hello["authorizerId"] == authorizer["id"]
 
 
-def test_a_deleted_api_is_not_found_at_once(stack: Stack) -> None:
+def test_a_deleted_api_is_not_found_at_once(stack: StackOnAws) -> None:
     api = stack.client("apigateway")
     made = api.create_rest_api(name=f"{stack.up['stack']}-deleted")["id"]
     api.delete_rest_api(restApiId=made)

@@ -5,6 +5,7 @@ The page and the API have different origins: two ports of 127.0.0.1.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from support.commands import Cli, command_line, environment, processes_of, until
+from support.commands import command_line, environment, processes_of, until
 from support.forker import PATIENCE
+from support.local_stack import LocalStack
 from support.names import PASSWORD
 from support.servers import Answer, Fixed, Request
 
@@ -140,22 +142,18 @@ def _process(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
                 os.killpg(browser.pid, signal.SIGKILL)
 
 
-class Stack:
+class Visited(LocalStack):
     """A stack on the local AWS; a page knows its two URLs."""
 
-    def __init__(self, cli: Cli, up: dict[str, Any]) -> None:
-        self.cli = cli
-        self.urls = {
-            "signIn": up["sign_in_url"],
-            "hello": up["protected_url"],
-            "endpoint": up["endpoint_url"],
-        }
-        self.token = self._sign_in()
+    @property
+    def urls(self) -> dict[str, str]:
+        names = {"signIn": "sign_in_url", "hello": "protected_url", "endpoint": "endpoint_url"}
+        return {name: self.up[field] for name, field in names.items()}
 
-    def _sign_in(self) -> str:
-        answer = requests.post(
-            self.urls["signIn"], json={"username": "ann", "password": PASSWORD}, timeout=PATIENCE
-        )
+    @functools.cached_property
+    def token(self) -> str:
+        body = {"username": "ann", "password": PASSWORD}
+        answer = requests.post(self.urls["signIn"], json=body, timeout=PATIENCE)
         return str(answer.json()["id_token"])
 
     def visit(self, *others: str, allowed: bool = True) -> dict[str, Any]:
@@ -176,10 +174,10 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with command_line(tmp_path_factory.mktemp("browser"), COGAUTH_STACK="browser") as cli:
-        yield Stack(cli, cli.run("up", "--local", "--json").must().document)
-        cli.run("down", "--yes").must()
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
+    folder = tmp_path_factory.mktemp("browser")
+    with command_line(folder, COGAUTH_STACK="browser") as cli, Visited.made(cli, "--local") as made:
+        yield made
 
 
 def check_all_of_it(seen: dict[str, Any]) -> None:
@@ -191,13 +189,13 @@ def check_all_of_it(seen: dict[str, Any]) -> None:
     assert "Hello" in seen["withToken"]["body"]["message"]
 
 
-def test_with_cors_a_page_signs_in_and_calls_and_reads_refusals(stack: Stack) -> None:
+def test_with_cors_a_page_signs_in_and_calls_and_reads_refusals(stack: Visited) -> None:
     seen = stack.visit()
     check_all_of_it(seen)
     assert seen["withoutToken"] == seen["withGarbage"] == UNAUTHORIZED
 
 
-def test_without_cors_it_is_blocked(stack: Stack) -> None:
+def test_without_cors_it_is_blocked(stack: Visited) -> None:
     seen = stack.visit(allowed=False)
     assert set(map(str, seen.values())) == {str(BLOCKED)}
     # The API would have accepted the token, but the browser didn't send it.
@@ -205,30 +203,30 @@ def test_without_cors_it_is_blocked(stack: Stack) -> None:
     assert requests.get(stack.urls["hello"], headers=with_token, timeout=PATIENCE).ok
 
 
-def test_a_page_of_another_origin_than_the_allowed_one_is_blocked(stack: Stack) -> None:
+def test_a_page_of_another_origin_than_the_allowed_one_is_blocked(stack: Visited) -> None:
     seen = stack.visit("https://app.example", allowed=False)
     assert set(map(str, seen.values())) == {str(BLOCKED)}
 
 
-def test_any_origin(stack: Stack) -> None:
+def test_any_origin(stack: Visited) -> None:
     seen = stack.visit("*", allowed=False)
     check_all_of_it(seen)
     assert seen["withoutToken"] == UNAUTHORIZED
 
 
-def test_one_of_several_origins_gets_all_but_the_gateways_own_refusals(stack: Stack) -> None:
+def test_one_of_several_origins_gets_all_but_the_gateways_own_refusals(stack: Visited) -> None:
     seen = stack.visit("https://app.example", "http://localhost:3000")
     check_all_of_it(seen)
     assert seen["withoutToken"] == seen["withGarbage"] == BLOCKED
 
 
-def test_none_of_several_origins_is_blocked(stack: Stack) -> None:
+def test_none_of_several_origins_is_blocked(stack: Visited) -> None:
     origins = ("https://app.example", "http://localhost:3000")
     seen = stack.visit(*origins, allowed=False)
     assert set(map(str, seen.values())) == {str(BLOCKED)}
 
 
-def test_without_cors_no_answer_has_a_header_of_cors(stack: Stack) -> None:
+def test_without_cors_no_answer_has_a_header_of_cors(stack: Visited) -> None:
     stack.cli.run("up", "--cors-origin", "none").must()
     body = {"username": "ann", "password": PASSWORD}
     sent = requests.post(stack.urls["signIn"], json=body, timeout=PATIENCE)

@@ -60,7 +60,7 @@ def actions(*commands: str) -> set[str]:
     } - NEVER_ASKED
 
 
-class StoppedError(AssertionError):
+class LessDoneError(AssertionError):
     """A command did less than it does for the root."""
 
 
@@ -114,13 +114,13 @@ class Journey:
             iam.delete_policy(PolicyArn=one["PolicyArn"])
 
     def do(self, *words: str, code: int = 0, says: str = "", typed: str = "") -> None:
-        """Run a command as the user; raise StoppedError if it does less than for the root."""
+        """Run a command as the user; raise LessDoneError if it does less than for the root."""
         if words[0] not in ALWAYS and self.without and self.without not in actions(words[0]):
             return
         done = self.cli.run(*words, typed=typed, **self.keys)
         said = done.out + done.err
         if done.code != code or "AccessDenied" in said or says not in said:
-            raise StoppedError(f"{words}: {done.code}\n{said}")
+            raise LessDoneError(f"{words}: {done.code}\n{said}")
 
     def play(self) -> None:
         """Run every command that makes a call, in situations that make it do everything it can."""
@@ -243,5 +243,5 @@ def test_without_any_one_action_something_fails(journey: Journey, action: str) -
     journey.without = action
     journey.begin()
     # 'explain' continues, and names what it could not read.
-    with pytest.raises(StoppedError, match=rf"{action}|Unknown: [^\"]+: AccessDenied"):
+    with pytest.raises(LessDoneError, match=rf"{action}|Unknown: [^\"]+: AccessDenied"):
         journey.play()

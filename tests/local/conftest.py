@@ -8,7 +8,7 @@ import pytest
 
 from cogauth.local.process import FOLDER
 from support.local_aws import own_local_aws
-from support.local_gateway import echo, pool, world  # noqa: F401 fixtures
+from support.local_gateway import echo, pool, there  # noqa: F401 fixtures
 from support.local_pools import Server
 from support.local_process import aws, folder  # noqa: F401 fixtures
 

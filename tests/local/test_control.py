@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.local_gateway import World
+from support.local_gateway import LocalGateway
 
 pytestmark = pytest.mark.local
 
@@ -63,8 +63,8 @@ class Api:
 
 
 @pytest.fixture
-def apis(world: World) -> Any:
-    return world.apigateway
+def apis(there: LocalGateway) -> Any:
+    return there.apigateway
 
 
 @pytest.fixture

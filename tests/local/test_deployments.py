@@ -7,7 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from support.local_gateway import JSON, Api, World, mock, says
+from support.local_gateway import JSON, Api, LocalGateway, mock, says
 
 pytestmark = pytest.mark.local
 
@@ -18,9 +18,9 @@ def serves(api: Api, stage: str = "s") -> tuple[int, str]:
 
 
 def test_a_stage_serves_what_was_deployed_through_changes_stops_and_rollbacks(
-    world: World,
+    there: LocalGateway,
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(verb="GET", integration=mock(), responses=says("one"))
     first = api.deploy()
     api.respond("/x", "GET", says("two"))
@@ -32,13 +32,13 @@ def test_a_stage_serves_what_was_deployed_through_changes_stops_and_rollbacks(
     assert api.call("/new", "GET").text == "new"
     api.respond("/x", "GET", says("three"))
 
-    world.local.stop()
-    assert world.local.start().endpoint_url == world.endpoint_url
+    there.local.stop()
+    assert there.local.start().endpoint_url == there.endpoint_url
     assert serves(api) == (200, "two")
 
     def move(deployment: str) -> None:
         operation = {"op": "replace", "path": "/deploymentId", "value": deployment}
-        world.apigateway.update_stage(restApiId=api.id, stageName="s", patchOperations=[operation])
+        there.apigateway.update_stage(restApiId=api.id, stageName="s", patchOperations=[operation])
 
     move(first)
     assert serves(api) == (200, "one")
@@ -50,12 +50,12 @@ def test_a_stage_serves_what_was_deployed_through_changes_stops_and_rollbacks(
     assert (serves(api), serves(api, "t")) == ((200, "two"), (200, "three"))
 
 
-def test_a_stage_is_put_on_a_deployment_that_is_there(world: World) -> None:
-    api = world.api()
+def test_a_stage_is_put_on_a_deployment_that_is_there(there: LocalGateway) -> None:
+    api = there.api()
     api.method(verb="GET", integration=mock(), responses=says("deployed"))
     deployment = api.deploy()
     api.respond("/x", "GET", says("changed"))
-    gateway, place = world.apigateway, {"restApiId": api.id, "stageName": "s"}
+    gateway, place = there.apigateway, {"restApiId": api.id, "stageName": "s"}
     operation = {"op": "replace", "path": "/deploymentId", "value": "unknown0"}
     for refused, code, call in (
         (
@@ -81,9 +81,9 @@ def test_a_stage_is_put_on_a_deployment_that_is_there(world: World) -> None:
 
 
 def test_what_is_deleted_is_served_until_the_next_deployment(
-    world: World, pool: dict[str, str], echo: str
+    there: LocalGateway, pool: dict[str, str], echo: str
 ) -> None:
-    gateway, api = world.apigateway, world.api()
+    gateway, api = there.apigateway, there.api()
     authorizer = gateway.create_authorizer(
         restApiId=api.id,
         name="pool",
@@ -145,9 +145,9 @@ def test_what_is_deleted_is_served_until_the_next_deployment(
 
 
 def test_the_apis_policy_acts_as_it_was_deployed_and_stage_settings_act_at_once(
-    world: World,
+    there: LocalGateway,
 ) -> None:
-    gateway, api = world.apigateway, world.api()
+    gateway, api = there.apigateway, there.api()
     api.method(verb="GET", integration=mock(), responses=says("$stageVariables.colour"))
     api.deploy(variables={"colour": "blue"})
     everyone = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": "*"}
@@ -162,11 +162,11 @@ def test_the_apis_policy_acts_as_it_was_deployed_and_stage_settings_act_at_once(
 
 
 def test_a_function_sees_the_api_as_it_stands_while_its_stage_serves_what_was_deployed(
-    world: World,
+    there: LocalGateway,
 ) -> None:
-    function = world.function("look")
-    api = world.api()
-    world.let(function, f"{api.id}/*")
+    function = there.function("look")
+    api = there.api()
+    there.let(function, f"{api.id}/*")
     api.method(integration={"type": "AWS", "function": function})
     api.deploy()
     api.method("/later", "GET", integration=mock())
@@ -175,8 +175,10 @@ def test_a_function_sees_the_api_as_it_stands_while_its_stage_serves_what_was_de
     assert api.call("/later", "GET").status_code == 403
 
 
-def test_an_api_without_methods_or_with_an_unfinished_one_is_not_deployed(world: World) -> None:
-    gateway, api = world.apigateway, world.api()
+def test_an_api_without_methods_or_with_an_unfinished_one_is_not_deployed(
+    there: LocalGateway,
+) -> None:
+    gateway, api = there.apigateway, there.api()
 
     def refusal() -> tuple[str, str]:
         with pytest.raises(ClientError) as caught:
@@ -197,9 +199,9 @@ def test_an_api_without_methods_or_with_an_unfinished_one_is_not_deployed(world:
 
 
 def test_a_deployment_stays_as_long_as_a_stage_is_on_it_and_ends_with_the_api(
-    world: World,
+    there: LocalGateway,
 ) -> None:
-    gateway, api = world.apigateway, world.api()
+    gateway, api = there.apigateway, there.api()
     api.method(verb="GET", integration=mock(), responses=says("one"))
     first = api.deploy()
     with pytest.raises(ClientError) as caught:

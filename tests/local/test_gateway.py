@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.local_gateway import INTERNAL, JSON, World, mock, says, uri_of
+from support.local_gateway import INTERNAL, JSON, LocalGateway, mock, says, uri_of
 
 pytestmark = pytest.mark.local
 
@@ -19,8 +19,10 @@ pytestmark = pytest.mark.local
     "event",
     [{"username": "ann", "deep": {"é": [1, 2.5, None, True]}}, [1, {"a": 2}], "text", 7, None],
 )
-def test_the_requests_json_is_the_functions_event(world: World, echo: str, event: Any) -> None:
-    api = world.api()
+def test_the_requests_json_is_the_functions_event(
+    there: LocalGateway, echo: str, event: Any
+) -> None:
+    api = there.api()
     api.method(integration={"type": "AWS", "function": echo})
     api.deploy()
     answer = api.call(data=json.dumps(event))
@@ -29,8 +31,10 @@ def test_the_requests_json_is_the_functions_event(world: World, echo: str, event
 
 
 @pytest.mark.parametrize("body", ["", " \n"])
-def test_of_an_empty_body_the_event_is_an_empty_object(world: World, echo: str, body: str) -> None:
-    api = world.api()
+def test_of_an_empty_body_the_event_is_an_empty_object(
+    there: LocalGateway, echo: str, body: str
+) -> None:
+    api = there.api()
     api.method(integration={"type": "AWS", "function": echo})
     api.deploy()
     answer = api.call(data=body)
@@ -49,12 +53,12 @@ def test_of_an_empty_body_the_event_is_an_empty_object(world: World, echo: str, 
     ],
 )
 def test_a_body_that_is_no_json_is_refused_by_the_gateway(
-    world: World, echo: str, body: bytes
+    there: LocalGateway, echo: str, body: bytes
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(integration={"type": "AWS", "function": echo})
     origin = {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app.example'"}
-    world.apigateway.put_gateway_response(
+    there.apigateway.put_gateway_response(
         restApiId=api.id, responseType="DEFAULT_4XX", responseParameters=origin
     )
     api.deploy()
@@ -62,7 +66,7 @@ def test_a_body_that_is_no_json_is_refused_by_the_gateway(
     assert answer.status_code == 400
     assert answer.json()["message"].startswith("Could not parse request body into json")
     assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
-    assert "secret-word" not in answer.text + world.log()
+    assert "secret-word" not in answer.text + there.log()
 
 
 # Tokens
@@ -81,10 +85,10 @@ def test_a_body_that_is_no_json_is_refused_by_the_gateway(
     ],
 )
 def test_a_method_takes_id_tokens_or_with_scopes_access_tokens(
-    world: World, pool: dict[str, str], scopes: list[str], token: str, status: int
+    there: LocalGateway, pool: dict[str, str], scopes: list[str], token: str, status: int
 ) -> None:
-    api = world.api()
-    authorizer = world.apigateway.create_authorizer(
+    api = there.api()
+    authorizer = there.apigateway.create_authorizer(
         restApiId=api.id,
         name="pool",
         type="COGNITO_USER_POOLS",
@@ -111,14 +115,14 @@ def test_a_method_takes_id_tokens_or_with_scopes_access_tokens(
 # Permissions
 
 
-def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(world: World) -> None:
-    function = world.function("proxied")
-    world.let(function, "*")
-    api = world.api()
+def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(there: LocalGateway) -> None:
+    function = there.function("proxied")
+    there.let(function, "*")
+    api = there.api()
     for path in ("/fails", "/answers", "/name", "/value", "/status"):
         api.method(path, integration={"type": "AWS_PROXY", "function": function})
     origin = {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app.example'"}
-    world.apigateway.put_gateway_response(
+    there.apigateway.put_gateway_response(
         restApiId=api.id, responseType="DEFAULT_5XX", responseParameters=origin
     )
     api.deploy()
@@ -134,20 +138,22 @@ def test_a_proxied_function_that_fails_is_answered_for_by_the_gateway(world: Wor
 
 
 @pytest.mark.parametrize(("verb", "status"), [("*", 200), ("GET", 500), ("ANY", 500)])
-def test_a_method_any_needs_a_permission_for_any(world: World, verb: str, status: int) -> None:
-    function = world.function("echo")
-    api = world.api()
-    world.let(function, f"{api.id}/*/{verb}/x")
+def test_a_method_any_needs_a_permission_for_any(
+    there: LocalGateway, verb: str, status: int
+) -> None:
+    function = there.function("echo")
+    api = there.api()
+    there.let(function, f"{api.id}/*/{verb}/x")
     api.method(verb="ANY", integration={"type": "AWS", "function": function})
     api.deploy()
     assert api.call(verb="GET").status_code == status
 
 
 @pytest.mark.parametrize("kind", ["AWS", "AWS_PROXY"])
-def test_an_integration_with_a_role_needs_no_permission(world: World, kind: str) -> None:
-    api = world.api()
-    role = f"arn:aws:iam::{world.account}:role/function"
-    integration = {"type": kind, "function": world.function("echo"), "credentials": role}
+def test_an_integration_with_a_role_needs_no_permission(there: LocalGateway, kind: str) -> None:
+    api = there.api()
+    role = f"arn:aws:iam::{there.account}:role/function"
+    integration = {"type": kind, "function": there.function("echo"), "credentials": role}
     api.method(integration=integration)
     api.deploy()
     assert api.call(json={"statusCode": 200}).status_code == 200
@@ -166,20 +172,20 @@ def test_an_integration_with_a_role_needs_no_permission(world: World, kind: str)
     ],
 )
 def test_a_lambda_authorizer_needs_a_permission_of_its_own(
-    world: World, source: str | None, more: dict[str, str], status: int
+    there: LocalGateway, source: str | None, more: dict[str, str], status: int
 ) -> None:
-    function = world.function("let_in")
-    api = world.api()
-    authorizer = world.apigateway.create_authorizer(
+    function = there.function("let_in")
+    api = there.api()
+    authorizer = there.apigateway.create_authorizer(
         restApiId=api.id,
         name="function",
         type="TOKEN",
         authorizerUri=uri_of(function),
         identitySource="method.request.header.Authorization",
-        **{name: text.format(account=world.account) for name, text in more.items()},
+        **{name: text.format(account=there.account) for name, text in more.items()},
     )["id"]
     if source is not None:
-        world.let(function, source.format(api=api.id, authorizer=authorizer))
+        there.let(function, source.format(api=api.id, authorizer=authorizer))
     api.method(
         verb="GET",
         integration=mock(),
@@ -187,15 +193,15 @@ def test_a_lambda_authorizer_needs_a_permission_of_its_own(
         authorizationType="CUSTOM",
         authorizerId=authorizer,
     )
-    world.apigateway.put_gateway_response(
+    there.apigateway.put_gateway_response(
         restApiId=api.id, responseType="AUTHORIZER_CONFIGURATION_ERROR", statusCode="599"
     )
     api.deploy()
-    before = len(world.log())
+    before = len(there.log())
     answer = api.call(verb="GET", headers={"Authorization": "x"})
     assert answer.status_code == (599 if status == 500 else 200)
     if status == 200:
         assert answer.text == "ann blue"
     else:
         assert answer.json() == INTERNAL
-        assert f"{api.id}/authorizers/{authorizer}" in world.log()[before:]
+        assert f"{api.id}/authorizers/{authorizer}" in there.log()[before:]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.local_gateway import INTERNAL, JSON, World, mock, says
+from support.local_gateway import INTERNAL, JSON, LocalGateway, mock, says
 
 pytestmark = pytest.mark.local
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.local
 # A function behind a non-proxy integration
 
 
-def test_a_form_is_text_to_a_template_of_its_own(world: World, echo: str) -> None:
-    api = world.api()
+def test_a_form_is_text_to_a_template_of_its_own(there: LocalGateway, echo: str) -> None:
+    api = there.api()
     form = "application/x-www-form-urlencoded"
     templates = {form: '{"form": $input.json("$")}'}
     api.method(integration={"type": "AWS", "function": echo, "requestTemplates": templates})
@@ -40,9 +40,9 @@ def test_a_form_is_text_to_a_template_of_its_own(world: World, echo: str) -> Non
     ],
 )
 def test_a_body_without_a_template_passes_as_the_integration_says(
-    world: World, echo: str, behavior: str, templates: dict[str, str], status: int
+    there: LocalGateway, echo: str, behavior: str, templates: dict[str, str], status: int
 ) -> None:
-    api = world.api()
+    api = there.api()
     how = {"passthroughBehavior": behavior, "requestTemplates": templates}
     api.method(integration={"type": "AWS", "function": echo, **how})
     api.deploy()
@@ -62,9 +62,9 @@ def test_a_body_without_a_template_passes_as_the_integration_says(
     ],
 )
 def test_a_pattern_that_matches_all_of_the_error_chooses_the_response(
-    world: World, echo: str, message: str, status: int
+    there: LocalGateway, echo: str, message: str, status: int
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(
         integration={"type": "AWS", "function": echo},
         responses={
@@ -83,8 +83,8 @@ def test_a_pattern_that_matches_all_of_the_error_chooses_the_response(
     assert said == message
 
 
-def test_a_pattern_for_everything_leaves_a_success_alone(world: World, echo: str) -> None:
-    api = world.api()
+def test_a_pattern_for_everything_leaves_a_success_alone(there: LocalGateway, echo: str) -> None:
+    api = there.api()
     api.method(
         integration={"type": "AWS", "function": echo},
         responses={"200": {}, "500": {"selectionPattern": r"[\s\S]*"}},
@@ -98,14 +98,14 @@ def test_a_pattern_for_everything_leaves_a_success_alone(world: World, echo: str
 
 @pytest.mark.parametrize("responses", [{}, {"500": {"selectionPattern": "x"}}])
 def test_without_a_response_to_choose_the_gateway_answers(
-    world: World, echo: str, responses: dict[str, Any]
+    there: LocalGateway, echo: str, responses: dict[str, Any]
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(integration={"type": "AWS", "function": echo}, responses=responses)
     api.deploy()
     answer = api.call(json={})
     assert (answer.status_code, answer.json()) == (500, INTERNAL)
-    assert "No match for output mapping" in world.log()
+    assert "No match for output mapping" in there.log()
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,10 @@ def test_without_a_response_to_choose_the_gateway_answers(
         ("stageVariables.colour", "blue"),
     ],
 )
-def test_a_mapping_sets_a_header(world: World, echo: str, source: str, value: str | None) -> None:
-    api = world.api()
+def test_a_mapping_sets_a_header(
+    there: LocalGateway, echo: str, source: str, value: str | None
+) -> None:
+    api = there.api()
     headers = {"method.response.header.X-Mapped": source}
     api.method(
         integration={"type": "AWS", "function": echo},
@@ -146,9 +148,9 @@ def test_a_mapping_sets_a_header(world: World, echo: str, source: str, value: st
     ],
 )
 def test_the_response_is_of_the_kind_that_the_client_accepts(
-    world: World, echo: str, accept: str, kind: str
+    there: LocalGateway, echo: str, accept: str, kind: str
 ) -> None:
-    api = world.api()
+    api = there.api()
     texts = {"text/html": "<p>$input.path('$.a')</p>", JSON: "{\"a\": $input.json('$.a')}"}
     api.method(
         integration={"type": "AWS", "function": echo},
@@ -168,9 +170,9 @@ def test_the_response_is_of_the_kind_that_the_client_accepts(
     [("/200", 200, "fine"), ("/404", 404, "none"), ("/409", 409, "409"), ("/201", 200, "fine")],
 )
 def test_a_mock_answers_by_the_status_of_its_request(
-    world: World, path: str, status: int, text: str
+    there: LocalGateway, path: str, status: int, text: str
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(
         "/{status}",
         "GET",
@@ -191,8 +193,10 @@ def test_a_mock_answers_by_the_status_of_its_request(
     assert answer.headers.get("X-From") == ("mock" if status == 409 else None)
 
 
-def test_a_mock_answers_nothing_without_a_template_and_overrides_with_one(world: World) -> None:
-    api = world.api()
+def test_a_mock_answers_nothing_without_a_template_and_overrides_with_one(
+    there: LocalGateway,
+) -> None:
+    api = there.api()
     template = "#set($context.responseOverride.status = 418)$input.params('q')"
     api.method("/plain", "GET", integration=mock())
     api.method("/pot", "GET", integration=mock(), responses=says(template))
@@ -217,9 +221,9 @@ def test_a_mock_answers_nothing_without_a_template_and_overrides_with_one(world:
     ],
 )
 def test_a_mock_needs_a_status_but_not_quite_json(
-    world: World, request_template: str, status: int
+    there: LocalGateway, request_template: str, status: int
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(verb="GET", integration=mock(request_template))
     api.deploy()
     assert api.call(verb="GET").status_code == status
@@ -227,9 +231,9 @@ def test_a_mock_needs_a_status_but_not_quite_json(
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "\x7f"])
 def test_a_header_that_cant_be_sent_is_a_misconfiguration(
-    world: World, echo: str, value: str
+    there: LocalGateway, echo: str, value: str
 ) -> None:
-    api = world.api()
+    api = there.api()
     mapped = {"method.response.header.X-Got": "integration.response.body.got"}
     api.method(
         integration={"type": "AWS", "function": echo},

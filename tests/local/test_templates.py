@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from support.local_gateway import INTERNAL, JSON, World, says
+from support.local_gateway import INTERNAL, JSON, LocalGateway, says
 
 pytestmark = pytest.mark.local
 
 
-def test_a_request_template_makes_the_event(world: World, echo: str) -> None:
+def test_a_request_template_makes_the_event(there: LocalGateway, echo: str) -> None:
     template = """{
         "body": $input.json('$'), "name": $input.json('$.user.name'),
         "first": $input.json("$.tags[0]"), "none": $input.json('$.nope'),
@@ -23,7 +23,7 @@ def test_a_request_template_makes_the_event(world: World, echo: str) -> None:
         "from": "$context.identity.sourceIp",
         "all": [#foreach($tag in $input.path('$.tags'))"$tag"#if($foreach.hasNext),#end#end]
     }"""
-    api = world.api()
+    api = there.api()
     api.method(
         "/users/{id}",
         integration={"type": "AWS", "function": echo, "requestTemplates": {JSON: template}},
@@ -53,8 +53,8 @@ def test_a_request_template_makes_the_event(world: World, echo: str) -> None:
     }
 
 
-def test_a_template_that_makes_no_json_is_refused_too(world: World, echo: str) -> None:
-    api = world.api()
+def test_a_template_that_makes_no_json_is_refused_too(there: LocalGateway, echo: str) -> None:
+    api = there.api()
     broken = {JSON: "{\"name\": $input.path('$.name')}"}
     api.method(integration={"type": "AWS", "function": echo, "requestTemplates": broken})
     api.deploy()
@@ -63,14 +63,14 @@ def test_a_template_that_makes_no_json_is_refused_too(world: World, echo: str) -
     assert answer.json()["message"].startswith("Could not parse request body into json")
 
 
-def test_a_template_overrides_status_and_headers(world: World, echo: str) -> None:
+def test_a_template_overrides_status_and_headers(there: LocalGateway, echo: str) -> None:
     template = """#if($input.path('$.code') == 'wrong')
 #set($context.responseOverride.status = 401)
 #set($context.responseOverride.header.Access-Control-Allow-Origin = 'https://a.example')
 #set($context.responseOverride.header['X-Code'] = $input.path('$.code'))
 #end
 {"code": $input.json('$.code')}"""
-    api = world.api()
+    api = there.api()
     headers = {"method.response.header.Access-Control-Allow-Origin": "'https://b.example'"}
     api.method(
         integration={"type": "AWS", "function": echo},
@@ -98,15 +98,15 @@ def test_a_template_overrides_status_and_headers(world: World, echo: str) -> Non
     ],
 )
 def test_a_template_that_cant_be_rendered_is_a_500_and_the_log_keeps_its_data_to_itself(
-    world: World, echo: str, template: str
+    there: LocalGateway, echo: str, template: str
 ) -> None:
-    api = world.api()
+    api = there.api()
     api.method(integration={"type": "AWS", "function": echo}, responses=says(template))
     api.deploy()
-    before = len(world.log())
+    before = len(there.log())
     answer = api.call(json={"password": "secret-word"})
     assert (answer.status_code, answer.json()) == (500, INTERNAL)
-    logged = world.log()[before:]
+    logged = there.log()[before:]
     assert "Execution failed due to configuration error" in logged
     assert "secret-word" not in logged
     assert "Traceback" not in logged

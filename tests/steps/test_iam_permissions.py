@@ -16,14 +16,14 @@ from support.account import Account
 from support.built import Built
 from support.iam import Request, allowed, as_list
 from support.names import REGION
-from support.permissions import Stack, arn, look
+from support.permissions import Policies, arn, look
 from support.stacks import AUTO_CONFIRM, SIGN_IN
 
 LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 
 
 @pytest.fixture
-def stack(account: Account) -> Stack:
+def stack(account: Account) -> Policies:
     account.stands()
     return look(account)
 
@@ -58,11 +58,11 @@ def test_role(built: Built) -> None:
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
 
 
-def role_may(stack: Stack, action: str, resource: str) -> bool:
+def role_may(stack: Policies, action: str, resource: str) -> bool:
     return allowed(stack.role_policy, Request(action, resource))
 
 
-def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
+def test_the_role_may_do_what_the_sign_in_function_does(stack: Policies) -> None:
     pool = stack.pool
     answers = ("AdminInitiateAuth", "AdminRespondToAuthChallenge")
     for action in (*answers, "AdminGetUser", "DescribeUserPoolClient"):
@@ -72,12 +72,12 @@ def test_the_role_may_do_what_the_sign_in_function_does(stack: Stack) -> None:
         assert not role_may(stack, action, log_stream(stack, AUTO_CONFIRM))
 
 
-def log_stream(stack: Stack, function: str) -> str:
+def log_stream(stack: Policies, function: str) -> str:
     stream = f"log-group:/aws/lambda/{function}:log-stream:2026/11/22/[$LATEST]a"
     return arn(stack, "logs", stream)
 
 
-def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Stack) -> None:
+def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Policies) -> None:
     """With the sign-in function's role it could sign anyone in."""
     policy, session = stack.auto_confirm_role_policy, boto3.Session()
     for action in LOGGING:
@@ -91,7 +91,7 @@ def test_the_auto_confirm_function_may_write_its_log_and_nothing_else(stack: Sta
                 assert allowed(policy, Request(action, resource)) is mine
 
 
-def test_the_role_may_do_nothing_else(stack: Stack) -> None:
+def test_the_role_may_do_nothing_else(stack: Policies) -> None:
     pool = stack.pool
     for action in (
         "AdminCreateUser",
@@ -121,7 +121,7 @@ def test_the_role_may_do_nothing_else(stack: Stack) -> None:
         assert not role_may(stack, action, "*")
 
 
-def test_only_lambda_may_assume_the_role(stack: Stack) -> None:
+def test_only_lambda_may_assume_the_role(stack: Policies) -> None:
     # A trust policy names no resource: it applies to its own role.
     trust = [{"Resource": "*", **s} for s in stack.trust]
     for service, expected in (
@@ -152,7 +152,7 @@ def documented(name: str) -> list[dict[str, Any]]:
     return statement
 
 
-def test_the_boundary_lets_the_roles_do_all_that_they_may(stack: Stack) -> None:
+def test_the_boundary_lets_the_roles_do_all_that_they_may(stack: Policies) -> None:
     boundary = documented("boundary")
     for statement in (*stack.role_policy, *stack.auto_confirm_role_policy):
         for action in as_list(statement["Action"]):

@@ -5,14 +5,14 @@ import pytest
 from support.account import Account
 from support.built import Built
 from support.iam import Request, allowed
-from support.permissions import Stack, arn, look
+from support.permissions import Policies, arn, look
 from support.stacks import AUTO_CONFIRM, SIGN_IN
 
 INVOKE = "lambda:InvokeFunction"
 
 
 @pytest.fixture
-def stack(account: Account) -> Stack:
+def stack(account: Account) -> Policies:
     account.stands()
     return look(account)
 
@@ -45,19 +45,19 @@ def test_permissions_carry_source_arn_and_account(built: Built) -> None:
     }
 
 
-def may_invoke(stack: Stack, name: str, service: str, source: str, account: str = "") -> bool:
+def may_invoke(stack: Policies, name: str, service: str, source: str, account: str = "") -> bool:
     policy = stack.functions[name]
     function = arn(stack, "lambda", f"function:{name}")
     request = Request(INVOKE, function, service, source, account or stack.account)
     return allowed(policy, request)
 
 
-def test_the_user_pool_may_call_the_auto_confirm_function(stack: Stack) -> None:
+def test_the_user_pool_may_call_the_auto_confirm_function(stack: Policies) -> None:
     pool = stack.pool
     assert may_invoke(stack, AUTO_CONFIRM, "cognito-idp.amazonaws.com", pool)
 
 
-def test_no_one_else_may_call_the_auto_confirm_function(stack: Stack) -> None:
+def test_no_one_else_may_call_the_auto_confirm_function(stack: Policies) -> None:
     cognito, pool = "cognito-idp.amazonaws.com", stack.pool
     other_pool = arn(stack, "cognito-idp", "userpool/eu-central-1_OtherPool")
     for service, source, account in (
@@ -73,17 +73,17 @@ def test_no_one_else_may_call_the_auto_confirm_function(stack: Stack) -> None:
         assert not may_invoke(stack, AUTO_CONFIRM, service, source, account)
 
 
-def method_arn(stack: Stack, rest: str, api: str = "") -> str:
+def method_arn(stack: Policies, rest: str, api: str = "") -> str:
     return arn(stack, "execute-api", f"{api or stack.api}/{rest}")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod", "test-invoke-stage"])
-def test_the_sign_in_method_may_call_its_function_on_any_stage(stack: Stack, stage: str) -> None:
+def test_the_sign_in_method_may_call_its_function_on_any_stage(stack: Policies, stage: str) -> None:
     source = method_arn(stack, f"{stage}/POST/signin")
     assert may_invoke(stack, SIGN_IN, "apigateway.amazonaws.com", source)
 
 
-def test_no_other_method_path_api_or_service_may_call_it(stack: Stack) -> None:
+def test_no_other_method_path_api_or_service_may_call_it(stack: Policies) -> None:
     gateway = "apigateway.amazonaws.com"
     for source in (
         method_arn(stack, "dev/GET/signin"),

@@ -53,7 +53,7 @@ INTERNAL = {"message": "Internal server error"}
 
 
 @dataclass
-class World:
+class LocalGateway:
     """A local AWS, and the functions that tests make in it."""
 
     local: LocalAws
@@ -107,14 +107,14 @@ class World:
 class Api:
     """A REST API that a test sets up and calls."""
 
-    world: World
+    there: LocalGateway
     id: str
     resources: dict[str, str]
 
     def resource(self, path: str) -> str:
         if path not in self.resources:
             parent, _, part = path.rpartition("/")
-            self.resources[path] = self.world.apigateway.create_resource(
+            self.resources[path] = self.there.apigateway.create_resource(
                 restApiId=self.id, parentId=self.resource(parent or "/"), pathPart=part
             )["id"]
         return self.resources[path]
@@ -130,7 +130,7 @@ class Api:
     ) -> None:
         """Put a method; ``function`` in its integration is a function's ARN."""
         place = {"restApiId": self.id, "resourceId": self.resource(path), "httpMethod": verb}
-        gateway = self.world.apigateway
+        gateway = self.there.apigateway
         gateway.put_method(**place, **{"authorizationType": "NONE", **how})
         integration = dict(integration)
         if function := integration.pop("function", None):
@@ -143,19 +143,19 @@ class Api:
         place = {"restApiId": self.id, "resourceId": self.resource(path), "httpMethod": verb}
         for status, response in responses.items():
             declared = dict.fromkeys(response.get("responseParameters", {}), False)
-            self.world.apigateway.put_method_response(
+            self.there.apigateway.put_method_response(
                 **place, statusCode=status, responseParameters=declared
             )
-            self.world.apigateway.put_integration_response(**place, statusCode=status, **response)
+            self.there.apigateway.put_integration_response(**place, statusCode=status, **response)
 
     def deploy(self, stage: str = "s", **how: Any) -> str:
-        answer = self.world.apigateway.create_deployment(restApiId=self.id, stageName=stage, **how)
+        answer = self.there.apigateway.create_deployment(restApiId=self.id, stageName=stage, **how)
         return str(answer["id"])
 
     def call(
         self, path: str = "/x", verb: str = "POST", stage: str = "s", **how: Any
     ) -> requests.Response:
-        url = f"{self.world.endpoint_url}/restapis/{self.id}/{stage}/_user_request_{path}"
+        url = f"{self.there.endpoint_url}/restapis/{self.id}/{stage}/_user_request_{path}"
         return requests.request(verb, url, timeout=30, **how)
 
 
@@ -173,11 +173,11 @@ def says(text: str, **more: Any) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def world(local_folder: Path, local_aws: LocalAws) -> World:
+def there(local_folder: Path, local_aws: LocalAws) -> LocalGateway:
     url = local_aws.endpoint_url
     assert url is not None
-    world = World(local_aws, local_folder / "ministack.log", url)
-    world.account = world.sts.get_caller_identity()["Account"]
+    there = LocalGateway(local_aws, local_folder / "ministack.log", url)
+    there.account = there.sts.get_caller_identity()["Account"]
     trust = {"Service": "lambda.amazonaws.com"}
     for policy, call in (
         ({"Principal": trust, "Action": "sts:AssumeRole"}, "create_role"),
@@ -186,17 +186,17 @@ def world(local_folder: Path, local_aws: LocalAws) -> World:
         statement = {"Effect": "Allow", **policy}
         text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         if call == "create_role":
-            world.iam.create_role(RoleName="function", AssumeRolePolicyDocument=text)
+            there.iam.create_role(RoleName="function", AssumeRolePolicyDocument=text)
         else:
-            world.iam.put_role_policy(RoleName="function", PolicyName="read", PolicyDocument=text)
-    return world
+            there.iam.put_role_policy(RoleName="function", PolicyName="read", PolicyDocument=text)
+    return there
 
 
 @pytest.fixture(scope="session")
-def echo(world: World) -> str:
+def echo(there: LocalGateway) -> str:
     """A function that returns its event, and that any API may invoke."""
-    arn = world.function("echo")
-    world.let(arn, "*")
+    arn = there.function("echo")
+    there.let(arn, "*")
     return arn
 
 
@@ -204,9 +204,9 @@ def echo(world: World) -> str:
 
 
 @pytest.fixture(scope="session")
-def pool(world: World) -> dict[str, str]:
+def pool(there: LocalGateway) -> dict[str, str]:
     """A user's tokens, and the pool's ARN."""
-    cognito = client("cognito-idp", world.endpoint_url)
+    cognito = client("cognito-idp", there.endpoint_url)
     pool = cognito.create_user_pool(PoolName="pool")["UserPool"]
     app = cognito.create_user_pool_client(
         UserPoolId=pool["Id"],

@@ -35,12 +35,18 @@ class LocalStack:
     up: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def up_on(cls, cli: Cli, *words: str) -> Self:
+        """Make a stack with `up` and these words."""
+        up = cli.run("up", *words, "--json").must().document
+        return cls(cli, up["stack"], up["endpoint_url"], up)
+
+    @classmethod
     @contextmanager
     def made(cls, cli: Cli, *words: str) -> Iterator[Self]:
         """Make a stack with `up` and these words; take it down at the end."""
-        up = cli.run("up", *words, "--json").must().document
-        yield cls(cli, up["stack"], up["endpoint_url"], up)
-        cli.run("down", "--yes", "--stack", up["stack"]).must()
+        made = cls.up_on(cli, *words)
+        yield made
+        cli.run("down", "--yes", "--stack", made.stack).must()
 
     @property
     def path(self) -> Path:

@@ -9,7 +9,7 @@ from support.world import statements
 
 
 @dataclass(frozen=True)
-class Stack:
+class Policies:
     """A stack's policies as AWS has them, and the ARNs that they refer to."""
 
     region: str
@@ -23,7 +23,7 @@ class Stack:
     functions: dict[str, list[dict[str, Any]]]
 
 
-def look(account: Account) -> Stack:
+def look(account: Account) -> Policies:
     """Ask AWS for the policies of a stack."""
     state, iam = account.state(), account.client("iam")
     role = iam.get_role(RoleName=ROLE)["Role"]
@@ -31,7 +31,7 @@ def look(account: Account) -> Stack:
         iam.get_role_policy(RoleName=name, PolicyName="cogauth")["PolicyDocument"]
         for name in (ROLE, AUTO_CONFIRM_ROLE)
     )
-    return Stack(
+    return Policies(
         region=account.region,
         account=account.aws.account,
         pool=state.fact("user_pool", "arn"),
@@ -44,5 +44,5 @@ def look(account: Account) -> Stack:
     )
 
 
-def arn(stack: Stack, service: str, resource: str) -> str:
+def arn(stack: Policies, service: str, resource: str) -> str:
     return f"arn:aws:{service}:{stack.region}:{stack.account}:{resource}"
