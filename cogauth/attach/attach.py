@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cogauth.attach import model
-from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
+from cogauth.attach.model import Api, ApiPlan, MethodChange, Skip, our_name, same
 from cogauth.attach.warnings import PERMISSIONS as WARNINGS
 from cogauth.attach.warnings import beforehand
 from cogauth.attach.work import Report, Work, permissions
@@ -20,7 +20,7 @@ from cogauth.aws.errors import AWS_ERRORS, failure, is_definite
 from cogauth.aws.policies import OTHER_API, USER_POOL, allow
 from cogauth.errors import CogauthError, UsageError
 from cogauth.gateway import rest_apis
-from cogauth.gateway.deployed import AUTHORIZATION, export, guards
+from cogauth.gateway.deployed import AUTHORIZATION, export, served_guards
 from cogauth.gateway.rest_apis import COGNITO, KNOWN_TYPES, Guard
 from cogauth.printable import LISTED, shortened
 from cogauth.record.records import ATTACHED, ATTACHING, CREATED, CREATING, DETACHED
@@ -67,7 +67,7 @@ PERMISSIONS = (
 )
 
 
-def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
+def plan_attach(ctx: Context, wanted: Wanted) -> ApiPlan:
     """Plan an attachment without changing anything.
 
     Raises:
@@ -89,7 +89,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
         raise UsageError("None of these methods can be attached:", *reasons)
     model.check_deployable(api)
     pending, unknown = model.not_yet_deployed(ctx, api, [stage])
-    plan = Plan(
+    plan = ApiPlan(
         api,
         rows,
         [stage],
@@ -113,7 +113,7 @@ def plan_attach(ctx: Context, wanted: Wanted) -> Plan:
     return replace(plan, stages=[], pending=[], unknown="")
 
 
-def _is_due(ctx: Context, plan: Plan, stage: str, pending: Iterable[Pending] | None) -> bool:
+def _is_due(ctx: Context, plan: ApiPlan, stage: str, pending: Iterable[Pending] | None) -> bool:
     """Return whether the stage needs a deployment to serve what the user asked for."""
     record = ctx.state.attachments.get(plan.api.id)
     if plan.changes or plan.point_authorizer or record is None:
@@ -207,7 +207,7 @@ def _open_elsewhere(
         document = export(ctx, api.id, other) if other != stage else ""
         if isinstance(document, str):
             continue
-        served = guards(document)
+        served = served_guards(document)
         if opened := [each.name for each in kept if served.get(each.name) == Guard()]:
             yield (
                 f"{other} isn't guarded: anyone can call {shortened(opened)} there. Run this again "
@@ -224,7 +224,7 @@ class Attached:
     done: list[str] = field(default_factory=list)
 
 
-def attach(ctx: Context, plan: Plan, report: Report) -> Attached:
+def attach(ctx: Context, plan: ApiPlan, report: Report) -> Attached:
     """Carry out a fresh plan: guard its methods with the stack's user pool, and deploy.
 
     Raises:
@@ -255,8 +255,8 @@ def _attach(work: Work) -> Attached:
     result = Attached(_our_authorizer(work))
     for change in work.plan.changes:
         after: Authorization = {**change.after, "authorizerId": result.authorizer}
-        before = record["methods"].get(change.name)
-        ours = [one for one in before["ours"] if one != after] if before else []
+        recorded = record["methods"].get(change.name)
+        ours = [one for one in recorded["ours"] if one != after] if recorded else []
         record["methods"][change.name] = {
             "status": ATTACHING,
             "resource_id": change.method.resource_id,
@@ -290,7 +290,7 @@ def _clean(work: Work) -> None:
         work.delete_authorizer(extra["id"])
 
 
-def _note_unchanged(ctx: Context, plan: Plan) -> None:
+def _note_unchanged(ctx: Context, plan: ApiPlan) -> None:
     """Record what is attached already, with changes that the owner made, such as an API key.
 
     Else 'detach' would skip these, and what an interrupted run attached would stay unfinished.
@@ -306,7 +306,7 @@ def _note_unchanged(ctx: Context, plan: Plan) -> None:
         ctx.state.put("attachments", plan.api.id, record)
 
 
-def _intended(ctx: Context, plan: Plan) -> Attachment:
+def _intended(ctx: Context, plan: ApiPlan) -> Attachment:
     api = plan.api
     found = {one["stageName"]: one.get("deploymentId") or "none" for one in api.stages}
     present = ctx.state.attachments.get(api.id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from cogauth.attach import guards, model
-from cogauth.attach.model import Api, MethodChange, Plan, Skip, our_name, same
+from cogauth.attach.model import Api, ApiPlan, MethodChange, Skip, our_name, same
 from cogauth.attach.work import BAD_REQUEST, Report, Work, permissions
 from cogauth.aws.answers import NOT_FOUND, code_of
 from cogauth.aws.errors import AWS_ERRORS, failure, translate
@@ -64,7 +64,7 @@ def plan_detach(
     path: str | None = None,
     method: str | None = None,
     compare: bool = True,
-) -> Plan:
+) -> ApiPlan:
     """Plan how to restore the methods of an attached API, without changing anything.
 
     ``path`` and ``method`` are globs; ``compare`` asks what else a deployment would publish.
@@ -79,7 +79,7 @@ def plan_detach(
     if api is None:
         why = "the API was deleted"
         gone: list[MethodChange | Skip] = [Skip(name, model.DELETED, why) for name in names]
-        return Plan(Api(api_id, record["name"]), gone, [], gone=True)
+        return ApiPlan(Api(api_id, record["name"]), gone, [], gone=True)
     known = guards.Recorded(ctx, api)
     live = {each.name: each for each in api.methods}
     rows = [_row(ctx, api, known, name, live.get(name)) for name in chosen]
@@ -100,7 +100,7 @@ def plan_detach(
         for name in changed
         if name not in record["stages"]
     ]
-    return Plan(api, rows, stages, model.of_others(ctx, raw, rows), unknown, warnings)
+    return ApiPlan(api, rows, stages, model.of_others(ctx, raw, rows), unknown, warnings)
 
 
 def _is_due(
@@ -176,7 +176,7 @@ class Detached:
     deployment: str | None = None
 
 
-def detach(ctx: Context, plan: Plan, report: Report) -> Detached:
+def detach(ctx: Context, plan: ApiPlan, report: Report) -> Detached:
     """Carry out a fresh plan: restore its methods, deploy, and delete our authorizer if unused.
 
     Raises:

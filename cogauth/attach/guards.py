@@ -115,7 +115,7 @@ def _served(
         if isinstance(document, str):
             unseen.append(f"what the stage {stage} serves ({document})")
         else:
-            served[stage] = deployed.guards(document)
+            served[stage] = deployed.served_guards(document)
     return served, "; ".join(unseen)
 
 

@@ -78,11 +78,12 @@ class MethodChange:
     """A method that ``attach`` or ``detach`` is asked to change.
 
     Attributes:
+        kind: ``attach`` or ``restore``.
         after: the authorization to set; its authorizer is None until ours is created.
         former: the authorization that ``detach`` restores.
     """
 
-    verb: str
+    kind: str
     method: LiveMethod
     after: Authorization
     former: Authorization
@@ -102,7 +103,7 @@ class MethodChange:
     @property
     def action(self) -> str:
         """``attach`` or ``restore``; ``unchanged`` if there is nothing to do."""
-        return UNCHANGED if same(self.before, self.after) else self.verb
+        return UNCHANGED if same(self.before, self.after) else self.kind
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Api:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ApiPlan:
     """The planned changes to one REST API.
 
     Attributes:

@@ -1,4 +1,7 @@
-"""The calls to one attached API: paced, and each recorded before the next.
+"""The calls to one attached API, at the pace that API Gateway allows.
+
+The callers record each method before and after its update. A deployment needs no record: the API
+is ``outdated`` for its stages until it is done.
 
 The API may belong to anyone. In it cogauth owns one authorizer, named after the stack id, and the
 deployments whose description is that name. It changes or deletes only these, and the authorization
@@ -26,7 +29,7 @@ from cogauth.steps.lookup import look_after_crash, patiently
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cogauth.attach.model import MethodChange, Plan
+    from cogauth.attach.model import ApiPlan, MethodChange
     from cogauth.aws.policies import Allow
     from cogauth.context import Context
     from cogauth.record.records import Attachment, Authorization
@@ -60,7 +63,7 @@ def permissions(api: str) -> tuple[Allow, ...]:
 class Work:
     """The calls to one API, one at a time, because AWS refuses concurrent writes to it."""
 
-    def __init__(self, ctx: Context, plan: Plan, record: Attachment, report: Report) -> None:
+    def __init__(self, ctx: Context, plan: ApiPlan, record: Attachment, report: Report) -> None:
         self.ctx = ctx
         self.plan = plan
         self.record = record

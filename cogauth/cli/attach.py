@@ -19,7 +19,7 @@ from cogauth.errors import UsageError
 if TYPE_CHECKING:
     from cogauth.cli.output import Cell
     from cogauth.context import Context
-    from cogauth.engine import Attached, Plan
+    from cogauth.engine import ApiPlan, Attached
 
 # The form of a scope in OAuth 2.0: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
@@ -118,7 +118,7 @@ def attach(  # noqa: PLR0913 click passes each option by its name
     return 0
 
 
-def _say_next(ctx: Context, plan: Plan) -> None:
+def _say_next(ctx: Context, plan: ApiPlan) -> None:
     """Print how to try an attached method, and what its function receives."""
     from cogauth.gateway.rest_apis import verb_and_path
 
@@ -152,7 +152,7 @@ def _say_tokens(scopes: tuple[str, ...]) -> None:
 
 
 def _result(
-    ctx: Context, plan: Plan, scopes: tuple[str, ...], done: Attached | None
+    ctx: Context, plan: ApiPlan, scopes: tuple[str, ...], done: Attached | None
 ) -> dict[str, object]:
     ours = plan.api.ours(ctx)
     authorizer = done.authorizer if done else (ours[0]["id"] if ours else None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cogauth.cli.options import Target
     from cogauth.context import Context
-    from cogauth.engine import Api, MethodChange, Plan, Skip
+    from cogauth.engine import Api, ApiPlan, MethodChange, Skip
 
 Result = TypeVar("Result")
 # The number of open methods to name.
@@ -61,7 +61,7 @@ def context_of(target: Target) -> Context:
     return ctx
 
 
-def show_plan(target: Target, ctx: Context, plan: Plan, *, dry_run: bool) -> None:
+def show_plan(target: Target, ctx: Context, plan: ApiPlan, *, dry_run: bool) -> None:
     """Show the changes and what else goes live, on stdout for a dry run, else on stderr."""
     tell = say if dry_run and not target.as_json else notice
     tell(f"REST API {plan.api.name} ({plan.api.id}) in {where(ctx)}")
@@ -90,7 +90,7 @@ def _style(row: MethodChange | Skip) -> str:
     return "yellow" if row.action in {"attach", "restore"} else ""
 
 
-def say_open(ctx: Context, plan: Plan, restored: list[str]) -> None:
+def say_open(ctx: Context, plan: ApiPlan, restored: list[str]) -> None:
     """Name the restored methods that anyone may call now."""
     opened = [
         row.name
@@ -114,7 +114,7 @@ def change_of(ctx: Context, api: Api, row: MethodChange | Skip) -> str:
     return f"{before}: {row.action}: {row.why}".removeprefix(": ")
 
 
-def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
+def _show_pending(plan: ApiPlan, tell: Callable[[str], None]) -> None:
     if plan.pending is None:
         tell(f"Warning: unknown what else goes live: {plan.unknown}.")
         return
@@ -128,7 +128,7 @@ def _show_pending(plan: Plan, tell: Callable[[str], None]) -> None:
     tell(f"{COMPARED}{f' On this endpoint {plan.unknown}.' if plan.unknown else ''}")
 
 
-def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
+def ask(plan: ApiPlan, again: Callable[[], ApiPlan], *, yes: bool) -> ApiPlan:
     """Ask before anything is changed; return the plan, made again after the answer."""
     if yes or not (plan.stages or plan.changes):
         return plan
@@ -148,7 +148,7 @@ def ask(plan: Plan, again: Callable[[], Plan], *, yes: bool) -> Plan:
     return now
 
 
-def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
+def run(ctx: Context, plan: ApiPlan, work: Callable[..., Result]) -> Result:
     """Attach or detach, and show the progress."""
     from cogauth.cli.interrupt import gently
     from cogauth.cli.progress import Bar
@@ -164,7 +164,7 @@ def run(ctx: Context, plan: Plan, work: Callable[..., Result]) -> Result:
         return work(ctx, plan, bar.report)
 
 
-def methods_json(plan: Plan) -> list[dict[str, Any]]:
+def methods_json(plan: ApiPlan) -> list[dict[str, Any]]:
     """Return the change of each method, in the form of ``--json``."""
     from cogauth.gateway.rest_apis import path_and_method
 
@@ -180,7 +180,7 @@ def methods_json(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def pending_json(plan: Plan) -> dict[str, Any]:
+def pending_json(plan: ApiPlan) -> dict[str, Any]:
     """Return what else goes live, and the warnings, in the form of ``--json``."""
     pending = None if plan.pending is None else [vars(each) for each in plan.pending]
     return {"pending": pending, "pending_unknown": plan.unknown, "warnings": plan.warnings}

@@ -17,7 +17,7 @@ from cogauth.errors import CogauthError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cogauth.context import Context
-    from cogauth.engine import Detached, Plan
+    from cogauth.engine import ApiPlan, Detached
 
 
 @click.command(
@@ -60,7 +60,7 @@ def detach(  # noqa: PLR0913 click passes each option by its name
     require_state(target)
     from cogauth import engine
 
-    done: list[tuple[Plan, Detached]] = []
+    done: list[tuple[ApiPlan, Detached]] = []
     with nullcontext() if dry_run else target.locked("detach"):
         ctx = shared.context_of(target)
         apis = _detached_apis(ctx, api, path, method)
@@ -103,7 +103,7 @@ def _detached_apis(
     return [one for one in apis if set(methods[one]) & set(chosen)]
 
 
-def _show(target: Target, done: list[tuple[Plan, Detached]], *, dry_run: bool) -> None:
+def _show(target: Target, done: list[tuple[ApiPlan, Detached]], *, dry_run: bool) -> None:
     for _, result in done:
         for line in result.left_alone:
             notice(f"  {line}")

@@ -280,11 +280,13 @@ def _find_method(ctx: Context, api: str, call: Call) -> LiveMethod:
     return method
 
 
-def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: str | None) -> str:
+def curl(
+    ctx: Context, place: Destination, call: Call, data: str | None, token_command: str | None
+) -> str:
     """Return the curl command for the request, for a POSIX shell and without the token.
 
-    ``data`` is the argument of ``--data-binary``: JSON, or ``@`` and a file. ``token`` is the
-    command that prints the token's header for curl to read. Either may be None.
+    ``data`` is the argument of ``--data-binary``: JSON, or ``@`` and a file. ``token_command``
+    prints the token's header for curl to read. Either may be None.
     """
     words = ["curl", "-sS"]
     usual = "GET" if data is None else "POST"
@@ -292,7 +294,7 @@ def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: 
         words.append("--head")
     elif call.method != usual:
         words += ["-X", call.method]
-    if token is not None:
+    if token_command is not None:
         words += ["-H", "@-"]
     for name, value in call.headers.items():
         # "Name:" would remove curl's own header of that name.
@@ -300,7 +302,7 @@ def curl(ctx: Context, place: Destination, call: Call, data: str | None, token: 
     if data is not None:
         words += ["--data-binary", data]
     line = shlex.join([*words, url_of(ctx, place, call.path)])
-    return line if token is None else f"{token} | {line}"
+    return line if token_command is None else f"{token_command} | {line}"
 
 
 def with_json(headers: dict[str, str], data: bytes, source: str) -> tuple[dict[str, str], bytes]:

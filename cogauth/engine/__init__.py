@@ -2,7 +2,7 @@
 
 from cogauth.attach.attach import Attached, Wanted, attach, plan_attach
 from cogauth.attach.detach import Detached, attached_apis, detach, plan_detach
-from cogauth.attach.model import Api, MethodChange, Plan, Skip, choose, read_api
+from cogauth.attach.model import Api, ApiPlan, MethodChange, Skip, choose, read_api
 from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.engine.down import DownResult, down
 from cogauth.engine.down_plan import DOWN_CLIENTS, DownPlan, plan_down

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from cogauth.attach.detach import plan_detach
-from cogauth.attach.model import Plan
+from cogauth.attach.model import ApiPlan
 from cogauth.attach.work import ATTACH_CLIENTS
 from cogauth.aws import parallel
 from cogauth.aws.answers import or_none
@@ -77,7 +77,7 @@ class DownPlan:
     deletions: list[Deletion]
     not_ours: list[NotOurs]
     # By the id of each API whose methods are restored: the plan, or why there is none.
-    attached: dict[str, Plan | str]
+    attached: dict[str, ApiPlan | str]
 
     @property
     def users(self) -> int:
@@ -96,7 +96,7 @@ class DownPlan:
     def shown(self) -> tuple[Any, ...]:
         """The parts that the user is shown before the question, without the number of users."""
         attached = [
-            (api, plan.shown if isinstance(plan, Plan) else plan)
+            (api, plan.shown if isinstance(plan, ApiPlan) else plan)
             for api, plan in self.attached.items()
         ]
         deletions = [(each.resource.key, each.id, each.claimed) for each in self.deletions]
@@ -124,7 +124,7 @@ def plan_down(ctx: Context) -> DownPlan:
         nothing = "Nothing was deleted."
         raise failure("Looking for the stack's resources", error, after=nothing) from error
     own = {each.id for each in deletions if each.resource.key == "rest_api" and not each.claimed}
-    attached: dict[str, Plan | str] = {}
+    attached: dict[str, ApiPlan | str] = {}
     for api in ctx.state.attachments:
         if api in own:
             continue  # Its methods are deleted with it.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cogauth.aws.transient import KNOWN_WITHIN_S
 from cogauth.aws.waiting import TimedOutError
-from cogauth.engine import journal
-from cogauth.engine.reporting import ADOPTED, CREATED, UNCHANGED, UPDATED
+from cogauth.engine import journal, reporting
 from cogauth.errors import CogauthError, NotOwnedError
 from cogauth.record import records
 from cogauth.steps import RESOURCES
@@ -73,41 +72,42 @@ class Ensure:
         self.turn = shared.turns[resource.root_key]
         self.words = words(resource)
         # The version that was deleted to be recreated. AWS may show it for a while.
-        self.former: str | None = None
+        self.former_version: str | None = None
 
-    def run(self, exists: Callable[[], None]) -> str:
+    def run(self, release: Callable[[], None]) -> str:
         """Find, create, change or delete it; return what was done.
 
-        ``exists`` is called as soon as its dependents may start.
+        ``release`` lets its dependents start. It is called early if nothing is to be changed; else
+        they start when this returns.
         """
         ctx, resource = self.ctx, self.resource
         record = ctx.state.record(resource.key)
         if record is not None and not resource.wanted(ctx):
             self._remove(record)
-            return UPDATED
+            return reporting.UPDATED
         live, action = self._find(record)
         if live is None:
             self._check_gone(record)
             live, action = self._create()
         # What replaces a recorded one may find the leftovers of that.
-        changes = self._differences(live, new=action == CREATED and record is None)
+        changes = self._differences(live, new=action == reporting.CREATED and record is None)
         if not changes:
             # Others need only its facts, which are on disk now.
-            exists()
+            release()
             self._wait_until_ready(live)
             return action
         self._wait_until_ready(live)
-        if action in {UNCHANGED, UPDATED}:
+        if action in {reporting.UNCHANGED, reporting.UPDATED}:
             self._check_asked(changes, live)
         journal.outdate(ctx, resource.outdates)
-        if action in {UNCHANGED, UPDATED}:
+        if action in {reporting.UNCHANGED, reporting.UPDATED}:
             for change in changes:
                 self._tell(str(change))
         self._change(changes)
-        return UPDATED if action == UNCHANGED else action
+        return reporting.UPDATED if action == reporting.UNCHANGED else action
 
     def _create(self) -> tuple[Live, str]:
-        return journal.create(self.ctx, self.resource, self.turn, self.former)
+        return journal.create(self.ctx, self.resource, self.turn, self.former_version)
 
     def _differences(self, live: Live, *, new: bool) -> list[Change]:
         ctx, resource = self.ctx, self.resource
@@ -126,8 +126,8 @@ class Ensure:
         if not changes or not self.resource.tuned or (unclear and settings.sign_up_given):
             return []
         before = replace(ctx, state=replace(ctx.state, settings=settings))
-        former = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
-        drifted = {each.path for change in former for each in change.fields} - OURS
+        undone = patiently(ctx, lambda: list(self.resource.changes(before, live)), self.resource)
+        drifted = {each.path for change in undone for each in change.fields} - OURS
         if unclear:
             drifted &= SIGN_UP
         return [
@@ -190,11 +190,12 @@ class Ensure:
             return patiently(self.ctx, call, self.resource)
 
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
-        """Return the resource if it exists, and what was done; else None, and CREATED to come.
+        """Return the resource if it exists, and what was done; else None, and ``CREATED`` to come.
 
         What the record says:
 
         none      Nothing exists.
+        (a SNAPSHOT that isn't ``created``: delete those that are left, and create another)
         creating  A crash may have left one: adopt the oldest.
         created   Read it.
         outdated  It must be recreated. Its ``recreate`` says whether it is deleted first; if it is
@@ -203,13 +204,13 @@ class Ensure:
         """
         ctx, resource = self.ctx, self.resource
         if record is None:
-            return None, CREATED
+            return None, reporting.CREATED
         status = record["status"]
         if status != records.CREATED and resource.recreate is Recreate.SNAPSHOT:
             # The one in use stays until the stage has a new one; then it is the stage's leftover.
             leaves = status == records.OUTDATED and self._is_used()
             self._delete([] if leaves else find_ours(ctx, resource))
-            return None, CREATED
+            return None, reporting.CREATED
         if status == records.CREATING:
             return self._left_by_a_crash(record)
         live = self._recorded(record)
@@ -220,7 +221,7 @@ class Ensure:
             record = journal.correct(ctx, resource, record, live)
             if status != records.CREATED and resource.recreate is Recreate.DELETE_FIRST:
                 self._replaces(live)
-                self.former = resource.version(live)
+                self.former_version = resource.version(live)
                 self._write(partial(resource.delete, ctx, record))
                 live = None
         if live is None:
@@ -228,14 +229,14 @@ class Ensure:
         if status != records.CREATED:
             # Keep it, with its users or logs; running 'down' again deletes it. Nor is it recreated
             # because the file, which may say anything, calls it outdated.
-            journal.created(ctx, resource, live)
+            journal.record_existing(ctx, resource, live)
         if not resource.repeatable:
-            return live, UNCHANGED
+            return live, reporting.UNCHANGED
         # A create whose answer was lost may have succeeded late, after another was created.
         ours = find_ours(ctx, resource, record["id"])
         late, claimed = by_explanation(ctx, resource, ours)
         self._leave(claimed)
-        return live, UPDATED if self._sweep(late) else UNCHANGED
+        return live, reporting.UPDATED if self._sweep(late) else reporting.UNCHANGED
 
     def _is_used(self) -> bool:
         """Return whether a recorded resource depends on it."""
@@ -263,23 +264,23 @@ class Ensure:
         resource = self.resource
         if status != records.OUTDATED and resource.parent and resource.repeatable:
             for live in find_ours(self.ctx, resource):
-                journal.created(self.ctx, resource, live)
-                return live, ADOPTED
-        return None, CREATED
+                journal.record_existing(self.ctx, resource, live)
+                return live, reporting.ADOPTED
+        return None, reporting.CREATED
 
     def _left_by_a_crash(self, record: Record) -> tuple[Live | None, str]:
         ctx, resource = self.ctx, self.resource
-        self.former = record.get("former")
+        self.former_version = record.get("former")
         made, claimed = find_after_crash(ctx, resource, record)
-        made = journal.without_former(resource, self.former, made)
+        made = journal.without_former(resource, self.former_version, made)
         if not made:
             self._refuse(claimed)
-            return None, CREATED
+            return None, reporting.CREATED
         self._leave(claimed)
         oldest = min(made, key=made_at)
         self._sweep([one for one in made if one is not oldest])
-        journal.created(ctx, resource, oldest)
-        return oldest, ADOPTED
+        journal.record_existing(ctx, resource, oldest)
+        return oldest, reporting.ADOPTED
 
     def _refuse(self, claimed: list[Live]) -> None:
         if not claimed:

@@ -5,6 +5,9 @@
 A resource's record in the state file says ``creating`` before its creating call, ``created`` with
 its id after it, ``deleting`` before ``down`` deletes it, and is gone after that. ``outdated`` means
 that it exists and must be recreated. So after a crash the next run knows what may exist.
+
+What ``up`` itself deletes needs no ``deleting``: it is ``outdated``, or not wanted by the settings
+on disk, or a surplus one that the next run finds again.
 """
 
 from __future__ import annotations
@@ -35,16 +38,16 @@ if TYPE_CHECKING:
     from cogauth.steps.base import Resource
 
 
-def intend(ctx: Context, resource: Resource, former: str | None) -> None:
+def intend(ctx: Context, resource: Resource, former_version: str | None) -> None:
     """Record that a resource is about to be created, possibly replacing a former version."""
     record = {"status": CREATING, "since": ctx.timestamp()}
-    if former is not None:
-        record["former"] = former
+    if former_version is not None:
+        record["former"] = former_version
     ctx.state.put("resources", resource.key, record)
 
 
-def created(ctx: Context, resource: Resource, live: Live) -> None:
-    """Record that a resource exists, with its id."""
+def record_existing(ctx: Context, resource: Resource, live: Live) -> None:
+    """Record that a resource exists, with its id: this run created, adopted or kept it."""
     record = {"status": CREATED, "since": ctx.timestamp(), **resource.facts(ctx, live)}
     ctx.state.put("resources", resource.key, record)
     ctx.made.add(resource.key)
@@ -76,14 +79,14 @@ def intend_deletion(ctx: Context, resource: Resource, facts: Record) -> Callable
     """
     record = ctx.state.resources[resource.key]
     intent = {**record, **facts, "status": DELETING, "since": ctx.timestamp()}
-    former = record
+    earlier = record
     if record["status"] == DELETING and not settling(ctx, record):
         # The earlier deletion can't happen any more. Whether the resource was outdated before is
         # lost, so it is recreated if it can be.
         status = OUTDATED if resource.recreate is Recreate.DELETE_FIRST else CREATED
-        former = {**record, "status": status}
+        earlier = {**record, "status": status}
     ctx.state.put("resources", resource.key, intent)
-    return lambda: ctx.state.put("resources", resource.key, former)
+    return lambda: ctx.state.put("resources", resource.key, earlier)
 
 
 def forget(ctx: Context, resource: Resource) -> None:
@@ -103,12 +106,12 @@ def forget_parts(ctx: Context, parent: Resource) -> list[tuple[Resource, Record]
 
 
 def create(
-    ctx: Context, resource: Resource, turn: Lock, former: str | None = None
+    ctx: Context, resource: Resource, turn: Lock, former_version: str | None = None
 ) -> tuple[Live, str]:
     """Create a resource, or adopt it if an answer was lost; return it and what was done.
 
-    ``turn`` is held meanwhile, because AWS refuses concurrent writes to one parent. ``former`` is
-    the version of the resource that was deleted to be recreated.
+    ``turn`` is held meanwhile, because AWS refuses concurrent writes to one parent.
+    ``former_version`` is that of the resource that was deleted to be recreated.
 
     Raises:
         NameConflictError: something that isn't the stack's has its name.
@@ -120,7 +123,7 @@ def create(
             raise KeyboardInterrupt
         when_made = patiently(ctx, partial(resource.outdates_when_made, ctx))
         outdate(ctx, resource.outdates + when_made)
-        intend(ctx, resource, former)
+        intend(ctx, resource, former_version)
         without_effect = True
 
         def attempt() -> tuple[Live, str]:
@@ -130,7 +133,7 @@ def create(
             except AWS_ERRORS as error:
                 without_effect = without_effect and is_definite(error)
                 check_case(ctx, resource, error)
-                for live in _of_the_name(ctx, resource, former, error):
+                for live in _of_the_name(ctx, resource, former_version, error):
                     check_owner(ctx, resource, live)
                     # The answer to a create was lost, and the create was repeated.
                     return live, reporting.ADOPTED
@@ -148,30 +151,30 @@ def create(
         except (*AWS_ERRORS, CogauthError, KeyboardInterrupt) as error:
             # Nothing was created if all attempts were refused; an interruption comes only between
             # attempts. An intent with a former version stays: the next run needs it.
-            if without_effect and former is None:
+            if without_effect and former_version is None:
                 forget(ctx, resource)
             if not ctx.waiter.stop.is_set():
                 check_unseen(ctx, resource, error)
             raise
-        created(ctx, resource, live)
+        record_existing(ctx, resource, live)
         return live, action
 
 
 def _of_the_name(
-    ctx: Context, resource: Resource, former: str | None, error: Exception
+    ctx: Context, resource: Resource, former_version: str | None, error: Exception
 ) -> list[Live]:
     if not is_conflict(error, resource):
         return []
     try:
-        return without_former(resource, former, find(ctx, resource))
+        return without_former(resource, former_version, find(ctx, resource))
     except KeyboardInterrupt:
         # Something else failed meanwhile, so lookups have ended.
         return []
 
 
-def without_former(resource: Resource, former: str | None, found: list[Live]) -> list[Live]:
+def without_former(resource: Resource, former_version: str | None, found: list[Live]) -> list[Live]:
     """Omit the resource that was deleted to be recreated; AWS may show it for a while."""
-    if former is None or resource.recreate is not Recreate.DELETE_FIRST:
+    if former_version is None or resource.recreate is not Recreate.DELETE_FIRST:
         # A state file may claim a former version for any resource.
         return found
-    return [live for live in found if resource.version(live) != former]
+    return [live for live in found if resource.version(live) != former_version]

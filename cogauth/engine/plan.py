@@ -69,7 +69,7 @@ def plan(
     ctx: Context,
     reporter: Waiting,
     adopt: Collection[str] = (),
-    former: Settings | None = None,
+    former_settings: Settings | None = None,
     memo: Memo | None = None,
 ) -> UpPlan:
     """Return what ``up`` would do with the same arguments; change nothing.
@@ -78,7 +78,7 @@ def plan(
         ctx: the stack; its settings are the ones that ``up`` would carry out.
         reporter: is told what the plan waits for.
         adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
-        former: the settings before this run's choices; None if there are no choices.
+        former_settings: the settings before this run's choices; None if there are no choices.
         memo: remembers what the caller reads besides; None for one of the plan's own.
 
     Raises:
@@ -97,7 +97,7 @@ def plan(
 
     quiet = _Quiet(reporter, memo)
     tasks = Tasks(planning, quiet, adopt, ensure)
-    tasks.shared.former_settings = former
+    tasks.shared.former_settings = former_settings
     looks: list[Callable[[], Any]] = [tasks.look_first, lambda: _read_api(planning, memo)]
     (questions, failed), _ = parallel.each(looks)
     conflicts: dict[str, CogauthError] = {

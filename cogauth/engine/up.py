@@ -23,7 +23,7 @@ def up(
     ctx: Context,
     reporter: Reporter,
     adopt: Collection[str] = (),
-    former: Settings | None = None,
+    former_settings: Settings | None = None,
     *,
     overwrite: bool = False,
 ) -> list[StepResult]:
@@ -36,7 +36,7 @@ def up(
         ctx: the stack; its settings are saved unless the user answers no to a question.
         reporter: receives the progress.
         adopt: ids of recorded user pools and REST APIs whose tags are to be restored.
-        former: the settings before this run's choices; None if there are no choices.
+        former_settings: the settings before this run's choices; None if there are no choices.
         overwrite: whether the user has agreed to overwriting anything. Otherwise a resource that
             somebody changes after the plan is left alone, if the plan would have asked about it.
 
@@ -48,17 +48,18 @@ def up(
     take_over_sign_up(ctx)
     tasks = Tasks(ctx, reporter, adopt)
     settings = ctx.state.settings
-    former = tasks.shared.former_settings = former or settings
+    former_settings = former_settings or settings
+    tasks.shared.former_settings = former_settings
     in_progress = True
     if ctx.state.resources:
-        planned = _plan(tasks, adopt, former)
+        planned = _plan(tasks, adopt, former_settings)
         if planned.is_empty:
             return _nothing_to_do(ctx, reporter, planned)
         reporter.planned(planned)
         for question in planned.questions:
             ctx.confirm(question)
         _approve(ctx, tasks, planned, overwrite=overwrite)
-        in_progress = settings != former or _creates_values(ctx, planned)
+        in_progress = settings != former_settings or _creates_values(ctx, planned)
     # Save the settings now: the user has agreed to them, and nothing was changed yet.
     if in_progress:
         ctx.state.settings = settings.begun()
@@ -76,9 +77,9 @@ def up(
     return [tasks.steps.results[step.name] for step in STEPS]
 
 
-def _plan(tasks: Tasks, adopt: Collection[str], former: Settings) -> UpPlan:
+def _plan(tasks: Tasks, adopt: Collection[str], former_settings: Settings) -> UpPlan:
     """Return what differs; raise the errors that keep ``up`` from changing it."""
-    planned = plan(tasks.ctx, tasks.reporter, adopt, former)
+    planned = plan(tasks.ctx, tasks.reporter, adopt, former_settings)
     # What an interrupted run left may not be shown yet: the run waits for it, and decides.
     tasks.raise_errors(
         {

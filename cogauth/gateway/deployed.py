@@ -157,7 +157,7 @@ def export(ctx: Context, api: str, stage: str) -> dict[str, Any] | str:
     return document  # type: ignore[no-any-return]
 
 
-def guards(document: Mapping[str, Any]) -> dict[str, Guard]:
+def served_guards(document: Mapping[str, Any]) -> dict[str, Guard]:
     """Return each method's guard in a stage's export, by the method's name.
 
     Emulators' exports omit most authorizations.

@@ -1,4 +1,7 @@
-"""The state file: one record for each resource of a stack that exists in AWS.
+"""The state file: what is known of a stack.
+
+That is a record for each of its resources that exists in AWS or may exist, its settings, the
+methods that it guards in other APIs, and the temporary users of ``verify``.
 
 Each write replaces the whole file, so a reader finds the old or the new one, never half of one. It
 contains no secret.
@@ -115,13 +118,13 @@ class State:
             return self.resources[resource][name]
 
     def put(self, kind: Records, key: str, record: Any) -> None:
-        """Set a record and save the file."""
+        """Set a record, and save the file if the stack has one."""
         with self._lock:
             getattr(self, kind)[key] = record
             self.save()
 
     def drop(self, kind: Records, key: str) -> None:
-        """Remove a record and save the file."""
+        """Remove a record, and save the file if the stack has one."""
         with self._lock:
             getattr(self, kind).pop(key, None)
             self.save()

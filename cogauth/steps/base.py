@@ -82,7 +82,8 @@ class Resource(ABC):
     ============  ==============  ========================  =====================================
 
     Only what is ours and as a create leaves it is kept or deleted. If nothing is found, the engine
-    creates the resource.
+    creates the resource. A ``SNAPSHOT`` is the exception: a second create creates a second one, and
+    all that are left are deleted before another one is created.
 
     Attributes:
         key: the name of its record in the state file.

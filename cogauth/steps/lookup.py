@@ -152,7 +152,7 @@ def _names_another(ctx: Context, fresh: set[str], message: str) -> bool:
 
 
 def is_fresh(ctx: Context, resource: Resource) -> bool:
-    """Return whether a resource was created in this run or shortly before it."""
+    """Return whether a resource was created or found in this run, or created shortly before it."""
     if ctx.state.local_data is not None:
         # The embedded local AWS is one process, which knows a new resource at once.
         return False

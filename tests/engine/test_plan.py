@@ -106,7 +106,7 @@ def planned(account: Account, **choices: Any) -> UpPlan:
     exists = bool(ctx.state.resources)
     ctx.state.settings = former.with_choices(choices, exists=exists)
     with account.calls.watched() as calls:
-        plan = engine.plan(ctx, Silent(), former=former)
+        plan = engine.plan(ctx, Silent(), former_settings=former)
     assert mutations(calls) == []
     assert account.path().read_text() == before
     assert ctx.made == set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogauth import engine
 from cogauth.attach import model
-from cogauth.engine import Attached, Detached, Plan, Wanted, journal
+from cogauth.engine import ApiPlan, Attached, Detached, Wanted, journal
 from cogauth.gateway import rest_apis
 from support.account import RESOURCES, Account
 
@@ -140,7 +140,7 @@ class Orders:
         ]
 
 
-def plan(account: Account, api: Any = "orders", path: str = "*", **more: Any) -> Plan:
+def plan(account: Account, api: Any = "orders", path: str = "*", **more: Any) -> ApiPlan:
     return engine.plan_attach(account.context(), Wanted(api, path, **more))
 
 
@@ -161,7 +161,7 @@ def only_a_pool(account: Account) -> None:
     """Make only the parts of a stack that attaching needs: the rest takes moto a while."""
     ctx = account.context()
     pool = RESOURCES["user_pool"]
-    journal.created(ctx, pool, pool.create(ctx))
+    journal.record_existing(ctx, pool, pool.create(ctx))
 
 
 def pool_and_orders(account: Account) -> Orders:
