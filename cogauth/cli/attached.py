@@ -129,7 +129,7 @@ def _show_pending(plan: ApiPlan, tell: Callable[[str], None]) -> None:
 
 
 def ask(plan: ApiPlan, again: Callable[[], ApiPlan], *, yes: bool) -> ApiPlan:
-    """Ask before anything is changed; return the plan, made again after the answer."""
+    """Ask before anything is changed; return the plan as it is after the answer."""
     if yes or not (plan.stages or plan.changes):
         return plan
     if not sys.stdin.isatty():

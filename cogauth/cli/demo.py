@@ -7,12 +7,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cogauth.cli.help import Command
-from cogauth.cli.interrupt import on_ending
+from cogauth.cli.interrupt import interrupt_once, on_ending
 from cogauth.cli.options import Target, target_options
 from cogauth.cli.output import notice, print_json, say, wrapped
 from cogauth.cli.up import new_stack
@@ -20,7 +20,6 @@ from cogauth.settings import PROTECTED_PATH, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from cogauth.aws.clients import Aws
     from cogauth.checks.login import LoginResult
@@ -112,7 +111,7 @@ def _temporary_folder() -> Iterator[Path]:
     from cogauth.record.trust import check_place
 
     check_place(Path(tempfile.gettempdir()) / FOLDER)
-    on_ending(_interrupt_once)
+    on_ending(interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="cogauth-demo-"))
     try:
         yield folder
@@ -120,11 +119,6 @@ def _temporary_folder() -> Iterator[Path]:
         on_ending(lambda *_: None)
         LocalAws(folder / FOLDER).remove()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _interrupt_once(_number: int, _frame: FrameType | None) -> NoReturn:
-    on_ending(lambda *_: None)
-    raise KeyboardInterrupt
 
 
 def _play(target: Target, story: Story) -> None:

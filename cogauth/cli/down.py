@@ -197,7 +197,7 @@ def _announce_attached(ctx: Context, plan: DownPlan) -> None:
 
 
 def _ask(target: Target, ctx: Context, plan: DownPlan) -> DownPlan:
-    """Ask, for the stack's name if users are lost; return the plan, made again after the answer."""
+    """Ask, for the stack's name if users are lost; return the plan as it is after the answer."""
     from cogauth import engine
 
     if plan.users:

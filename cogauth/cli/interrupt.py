@@ -90,3 +90,9 @@ def on_ending(handler: Callable[[int, FrameType | None], object]) -> dict[int, A
 def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """End on SIGTERM or a closed terminal in the same way as on Ctrl-C."""
     raise KeyboardInterrupt
+
+
+def interrupt_once(_number: int, _frame: object) -> NoReturn:
+    """Raise KeyboardInterrupt at the first signal; ignore later ones, so that the cleanup ends."""
+    on_ending(lambda *_: None)
+    raise KeyboardInterrupt

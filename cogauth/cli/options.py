@@ -23,7 +23,7 @@ from cogauth.settings import DEFAULT_STACK, check_stack_name
 if TYPE_CHECKING:
     from cogauth.local.process import LocalAws
 
-Command = Callable[..., Any]
+Decorated = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,12 @@ def is_typed(option: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def with_options(
+    *options: Callable[[Decorated], Decorated],
+) -> Callable[[Decorated], Decorated]:
     """Return a decorator that gives a command several options or arguments, in this order."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Decorated) -> Decorated:
         for option in reversed(options):
             command = option(command)
         return command
@@ -135,7 +137,9 @@ TARGET_OPTIONS = with_options(
 )
 
 
-def yes_option(help_text: str = "Don't ask for confirmation.") -> Callable[[Command], Command]:
+def yes_option(
+    help_text: str = "Don't ask for confirmation.",
+) -> Callable[[Decorated], Decorated]:
     """Return a decorator that gives a command its --yes."""
     return click.option("-y", "--yes", is_flag=True, help=help_text)
 

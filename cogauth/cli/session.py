@@ -18,7 +18,7 @@ from cogauth.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cogauth.cli.options import Command, Target
+    from cogauth.cli.options import Decorated, Target
     from cogauth.context import Context
     from cogauth.record.state import State
 
@@ -29,7 +29,7 @@ PASSWORD_STDIN = click.option(
 )
 
 
-def user_options(*kinds: str) -> Callable[[Command], Command]:
+def user_options(*kinds: str) -> Callable[[Decorated], Decorated]:
     """Return a decorator that gives a command the options for the token's user and type."""
     return with_options(
         click.option(

@@ -14,7 +14,7 @@ import click
 
 from cogauth.cli.choices import SIGN_UP
 from cogauth.cli.help import Command
-from cogauth.cli.interrupt import on_ending, on_signals
+from cogauth.cli.interrupt import interrupt_once, on_signals
 from cogauth.cli.options import Seconds, Target, target_options
 from cogauth.cli.output import console, joined, notice, print_json, print_tree, styled
 from cogauth.cli.progress import Waits
@@ -172,13 +172,9 @@ def watch_status(
                 print_tree(drawn(found))
     from rich.live import Live
 
-    def once(_number: int, _frame: object) -> NoReturn:
-        # A second Ctrl-C would keep the display from giving the cursor back.
-        on_ending(lambda *_: None)
-        raise KeyboardInterrupt
-
     shown = Live(drawn(found), console=console(), auto_refresh=False)
-    with on_signals(once):
+    # A second Ctrl-C would keep the display from giving the cursor back.
+    with on_signals(interrupt_once):
         try:
             # Not a with block: a Ctrl-C during the first drawing has hidden the cursor, too.
             shown.start(refresh=True)

@@ -102,9 +102,7 @@ def create(target: Target, *, name: str, password_stdin: bool, permanent: bool, 
     state = _prepared(target, name, yes=yes, ask=ask)
     given = _from_stdin() if password_stdin else None
     ctx = complete_stack(target, state, "cognito")
-    policy = client.password_policy(ctx)
-    if given is not None:
-        policy.check(given)
+    policy = _policy(ctx, given)
     client.check_vacant(ctx, name)
     new = passwords.new_password(policy.least) if generate else None
     password = given or new or _asked(policy)
@@ -159,9 +157,7 @@ def set_password(
     state = _prepared(target, name, yes=yes, ask=not password_stdin)
     given = _from_stdin() if password_stdin else None
     ctx = complete_stack(target, state, "cognito")
-    policy = client.password_policy(ctx)
-    if given is not None:
-        policy.check(given)
+    policy = _policy(ctx, given)
     # As the pool spells the name.
     name = client.existing(ctx, name).username
     password = given or _asked(policy)
@@ -269,6 +265,16 @@ def _prepared(target: Target, name: str, *, yes: bool, ask: bool = False) -> Sta
                 hint=f"Give --yes to change the user {name} without a question.",
             )
     return state
+
+
+def _policy(ctx: Context, given: str | None) -> Policy:
+    """Return the pool's password policy. Raises UsageError if it doesn't allow a given password."""
+    from cogauth.client import users as client
+
+    policy = client.password_policy(ctx)
+    if given is not None:
+        policy.check(given)
+    return policy
 
 
 def _from_stdin() -> str:

@@ -153,7 +153,7 @@ def create(ctx: Context, username: str, password: str, policy: Policy, *, perman
     Right after ``up`` it waits until the pool may call its pre-sign-up trigger.
 
     Raises:
-        CogauthError: the name is taken meanwhile, Cognito refuses the password, the trigger failed,
+        CogauthError: the name exists meanwhile, Cognito refuses the password, the trigger failed,
             or the user was created but its permanent password not set.
     """
     pool = ctx.fact("user_pool")

@@ -10,7 +10,7 @@ from cogauth.attach.guards import command_to_finish
 from cogauth.aws import parallel
 from cogauth.aws.errors import AWS_ERRORS
 from cogauth.aws.memo import Memo
-from cogauth.engine import journal
+from cogauth.engine import journal, reporting
 from cogauth.engine.ensure import Ensure
 from cogauth.engine.reporting import (
     CREATE,
@@ -24,7 +24,6 @@ from cogauth.engine.reporting import (
     Unfinished,
     UpPlan,
 )
-from cogauth.engine.reporting import CREATED as MADE
 from cogauth.engine.tasks import UP_CLIENTS, Tasks
 from cogauth.errors import NameConflictError, NotOwnedError
 from cogauth.gateway import rest_apis
@@ -182,7 +181,7 @@ class _Planned(Ensure):
     def _find(self, record: Record | None) -> tuple[Live | None, str]:
         if self._new_around():
             # Its record is about a part of the former one.
-            return None, MADE
+            return None, reporting.CREATED
         live, action = super()._find(record)
         self.row.exists = self.row.exists or live is not None
         return live, action
@@ -213,7 +212,7 @@ class _Planned(Ensure):
         row.outdates += patiently(ctx, lambda: resource.outdates_when_made(ctx))
         journal.outdate(ctx, row.outdates)
         self._expect()
-        return {}, MADE
+        return {}, reporting.CREATED
 
     def _expect(self) -> None:
         """Record what is known of a resource that doesn't exist yet."""

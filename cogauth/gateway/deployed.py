@@ -21,7 +21,7 @@ from cogauth.gateway.rest_apis import (
     Guard,
     Route,
     Routes,
-    method_of,
+    route_of,
 )
 from cogauth.gateway.routing import VERBS
 
@@ -121,7 +121,7 @@ def _exported(ctx: Context, api: str, stage: str) -> tuple[dict[str, dict[str, R
         guard = exported_guard(operation, document)
         integration = operation.get("x-amazon-apigateway-integration") or {}
         integration = {**integration, "type": integration.get("type", "").upper()}
-        routes.setdefault(path, {})[verb] = method_of(verb, path, guard, integration)
+        routes.setdefault(path, {})[verb] = route_of(verb, path, guard, integration)
     return routes, None
 
 

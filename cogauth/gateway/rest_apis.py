@@ -350,12 +350,12 @@ def routes_of(live_methods: Iterable[LiveMethod], present: Iterable[Live]) -> Ro
     found: Routes = {}
     for live in live_methods:
         guard, integration = guard_of(live, by_id), live.live.get("methodIntegration") or {}
-        method = method_of(live.http_method, live.path, guard, integration)
+        method = route_of(live.http_method, live.path, guard, integration)
         found.setdefault(live.path, {})[live.http_method] = method
     return found
 
 
-def method_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Route:
+def route_of(verb: str, path: str, guard: Guard, integration: Mapping[str, Any]) -> Route:
     """Return a method with its integration's settings."""
     kind, role = integration.get("type", ""), integration.get("credentials")
     function = _LAMBDA_URI.search(integration.get("uri") or "")

@@ -44,7 +44,7 @@ def function(name: str, parameters: str) -> AnyFunction:
 
 
 def called(name: str, parameters: str) -> AnyFunction:
-    """Return a function that calls one of ministack's, looked up anew; ``check`` verifies it."""
+    """Return a function that looks up and calls one of ministack's; ``check`` verifies it."""
     _needed.append(lambda: function(name, parameters))
 
     def call(*given: Any, **named: Any) -> Any:

@@ -80,7 +80,7 @@ class Stack:
             ctx.waiter.stop.clear()
 
     def lose(self) -> None:
-        """Connect anew at the next request: the local AWS may have ended, a session expired."""
+        """Connect again at the next request: the local AWS may have ended, a session expired."""
         with self._lock:
             lost = set(map(id, self._known.values()))
             self._begun = [each for each in self._begun if id(each) not in lost]

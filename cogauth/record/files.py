@@ -128,7 +128,7 @@ def open_own(path: Path, flags: int) -> int:
             raise _foreign(path, _IRREGULAR) from error
         raise
     try:
-        check_owner(path, os.fstat(file))
+        check_own_file(path, os.fstat(file))
     except CogauthError:
         os.close(file)
         raise
@@ -148,7 +148,7 @@ def is_link(path: Path) -> bool:
     return False
 
 
-def check_owner(path: Path, found: os.stat_result) -> None:
+def check_own_file(path: Path, found: os.stat_result) -> None:
     """Raise CogauthError unless it is a regular file with one name, which only this user writes."""
     if not stat.S_ISREG(found.st_mode):
         raise _foreign(path, _IRREGULAR)

@@ -63,8 +63,8 @@ _LOG_GROUP = {
 _API_ARN = "arn:<partition>:apigateway:<region>::/restapis/"
 _API_RESOURCE = {"id": ID, "path": PATH}
 
-# The facts in each resource's record, with their forms. Names in angle brackets stand for the state
-# file's own values, ``<id>`` for the record's.
+# The facts in each resource's record, with their formats. Names in angle brackets stand for the
+# state file's own values, ``<id>`` for the record's.
 FACTS: dict[str, dict[str, str]] = {
     "user_pool": {"id": POOL_ID, "arn": f"{_POOL_ARN}<id>"},
     "app_client": {"id": CLIENT_ID, "name": CLIENT_NAME},
@@ -119,37 +119,37 @@ def check_showable(data: Any, where: str = "") -> None:
         raise ValueError(f"{where} has characters that can't be printed: {shown(data)}")
 
 
-def check_text(where: str, value: Any, form: str, **known: str) -> str:
-    """Return the text if it matches the form, a regular expression; else raise ValueError.
+def check_text(where: str, value: Any, format_: str, **known: str) -> str:
+    """Return the text if it matches the format, a regular expression; else raise ValueError.
 
     ``known`` gives the values for the names in angle brackets.
     """
     for name, text in known.items():
-        form = form.replace(f"<{name}>", re.escape(text))
-    form = form.replace("<partition>", PARTITION)
-    if not isinstance(value, str) or not re.fullmatch(form, value, re.ASCII):
+        format_ = format_.replace(f"<{name}>", re.escape(text))
+    format_ = format_.replace("<partition>", PARTITION)
+    if not isinstance(value, str) or not re.fullmatch(format_, value, re.ASCII):
         raise ValueError(f"{where} can't be {shown(value)}")
     return value
 
 
-def check(where: str, value: Any, form: Any) -> None:
-    """Raise ValueError if a value doesn't have the form.
+def check(where: str, value: Any, format_: Any) -> None:
+    """Raise ValueError if a value doesn't have the format.
 
-    A form is a regular expression or ``bool``; a list with the items' form; an object with the form
-    of every field; or a tuple of a form and None, which allows either.
+    A format is a regular expression or ``bool``; a list with the items' format; an object with the
+    format of every field; or a tuple of a format and None, which allows either.
     """
-    if isinstance(form, dict):
-        for name in check_fields(where, value, set(form), set()):
-            check(f"{where}.{name}", value[name], form[name])
-    elif isinstance(form, list) and isinstance(value, list):
+    if isinstance(format_, dict):
+        for name in check_fields(where, value, set(format_), set()):
+            check(f"{where}.{name}", value[name], format_[name])
+    elif isinstance(format_, list) and isinstance(value, list):
         for one in value:
-            check(where, one, form[0])
-    elif isinstance(form, tuple):
+            check(where, one, format_[0])
+    elif isinstance(format_, tuple):
         if value is not None:
-            check(where, value, form[0])
-    elif isinstance(form, str):
-        check_text(where, value, form)
-    elif form is not bool or not isinstance(value, bool):
+            check(where, value, format_[0])
+    elif isinstance(format_, str):
+        check_text(where, value, format_)
+    elif format_ is not bool or not isinstance(value, bool):
         raise ValueError(f"{where} can't be {shown(value)}")
 
 

@@ -104,13 +104,13 @@ def check_document(data: Any) -> None:
     formats.check_showable(data)
     formats.check_fields("", data, {"version", *FIELDS}, set())
     known = {"region": data["region"], "account": data["account"]}
-    for name, form in (
+    for name, format_ in (
         ("stack", STACK_NAME.pattern),
         ("stack_id", formats.UUID),
         ("account", formats.ACCOUNT),
         ("region", formats.REGION),
     ):
-        formats.check_text(name, data[name], form)
+        formats.check_text(name, data[name], format_)
     url = data["endpoint_url"]
     if url is not None and url != environment.as_endpoint(url):
         raise ValueError(f"endpoint_url can't be {formats.shown(url)}")
@@ -168,12 +168,12 @@ def _check_record(
 
 def _check_attachment(where: str, data: Any, known: dict[str, str]) -> None:
     formats.check_fields(where, data, set(Attachment.__annotations__), set())
-    for field, form in (
+    for field, format_ in (
         ("name", formats.NAME),
         ("stages", [formats.ID]),
         ("outdated", [formats.ID]),
     ):
-        formats.check(f"{where}.{field}", data[field], form)
+        formats.check(f"{where}.{field}", data[field], format_)
     for stage, deployment in _items(f"{where}.found", data["found"]):
         formats.check_text(f"a name in {where}.found", stage, formats.ID)
         formats.check_text(f"{where}.found.{stage}", deployment, formats.ID)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cogauth import cors
 from cogauth.aws.answers import Field, Live, differing, fields
 from cogauth.aws.policies import REST_API, Purpose, allow
+from cogauth.gateway.rest_apis import OPEN
 from cogauth.steps.base import Change, Resource
 from cogauth.steps.lambda_ import SIGN_IN
 from cogauth.steps.rest_api import JSON, Authorizer, api_page, present
@@ -48,8 +49,6 @@ STATUS_BY_CODE = {
     "unavailable": 500,
     "internal_error": 500,
 }
-# The authorization of a method that anyone may call.
-OPEN = "NONE"
 # The last "*" stands for "/" as well: it includes a method's responses and its integration.
 METHODS = f"{REST_API}/resources/*/methods/*"
 # An integration without a back end.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cogauth.context import Context
     from cogauth.steps.base import Resource
 
-# What to do about a name that is taken.
+# What to do about a name that exists.
 OTHER_NAME = "Use another --stack, or delete it yourself."
 
 

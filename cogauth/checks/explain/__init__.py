@@ -28,7 +28,7 @@ NO_PATH = "MissingAuthenticationTokenException"
 # A smaller difference between two clocks, in seconds, isn't reported.
 CLOCKS_AGREE_S = 60
 # Causes in the stack's own API, and the resources any of which is their cause if it is gone.
-OF_A_LOSS = {
+OF_MISSING = {
     "wrong_api": frozenset({"rest_api"}),
     "wrong_stage": frozenset({"stage"}),
     "authorizer_broken": frozenset({"authorizer", "user_pool"}),
@@ -104,7 +104,7 @@ def explain(
     if not lost:
         return found
     said, code = str(incomplete_error(ctx, *lost)), found.cause.code
-    if OF_A_LOSS.get(code, frozenset()) & {each.key for each in lost}:
+    if OF_MISSING.get(code, frozenset()) & {each.key for each in lost}:
         return replace(found, cause=replace(found.cause, fix=said))
     return replace(found, notes=(said, *found.notes))
 
@@ -238,7 +238,7 @@ def _facts_of_api(e: Evidence) -> Iterable[tuple[str, str | float]]:
     if e.method is None:
         return
     guard = e.method.guard
-    yield "method", f"{e.method.http_method} {e.method.path}"
+    yield "method", e.method.name
     yield "authorization", guard.type
     if guard.type not in WITHOUT_AUTHORIZER:
         yield "authorizer", guard.authorizer or "(gone)"

@@ -72,7 +72,7 @@ function showLost(problem) {
   const remedy = REMEDIES[problem.code];
   // Of a stack that the page never saw, it doesn't know the command's options.
   const run = stack?.commands[remedy] ?? (remedy === "page" ? "cogauth page" : null);
-  const hint = run && remedy === "up" ? "If it was taken down, this makes it again:" : problem.hint;
+  const hint = run && remedy === "up" ? "If it was deleted, this recreates it:" : problem.hint;
   banner.replaceChildren(
     el("div", { class: "banner-text" }, el("strong", {}, withCommands(problem.message)), " ", el("span", {}, withCommands(hint))),
     ...(run ? [command(run)] : []),
