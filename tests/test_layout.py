@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_no_import_goes_in_a_circle(package: str) -> None:
     """This holds for folders of any name, and for the files within each."""
     for folder in [ROOT / package, *filter(Path.is_dir, (ROOT / package).rglob("*"))]:
         TopologicalSorter(rooms(folder)).prepare()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Not even inside of a function; a package's ``__init__`` counts as a module."""
+    files = [path for name in ("cogauth", "benchmarks") for path in (ROOT / name).rglob("*.py")]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    needs = {name: {module_of(one, modules) for one in imports(modules[name])} for name in modules}
+    TopologicalSorter(needs).prepare()
+    others = set().union(*(tops(path) for path in (ROOT / "cogauth").rglob("*.py")))
+    assert not others & {"benchmarks", "docs", "support", "tests"}
+
+
+def module_of(name: str, modules: Collection[str]) -> str:
+    """Return the module that an import of this name loads: itself, or the one that has it."""
+    return name if name in modules else name.rpartition(".")[0]
 
 
 def test_the_tour_names_each_file_and_goes_from_the_bottom_up() -> None:
