@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cogauth import errors
 from cogauth.errors import CODES, CogauthError, holds_token
-from support.called_api import segment
+from support.tokens import segment
 
 
 def test_each_error_has_a_code_of_the_set() -> None:

@@ -37,9 +37,7 @@ from support.evidence import (
     NOW,
     SIGNATURE,
     a_token,
-    changed,
     evidence,
-    part,
     says,
 )
 from support.functions import zipped
@@ -47,6 +45,7 @@ from support.local_aws import client
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
 from support.servers import Answer, Fixed
+from support.tokens import segment, with_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,8 +226,8 @@ def test_wrong_header(lab: Lab) -> None:
         ("a.b", "it has 2 parts"),
         ("one two.three.four", "white space"),
         ("not.a.token", "its header can't be decoded"),
-        (f"{part({'alg': 'RS256'})}.garbage.x", "its payload can't be decoded"),
-        (f"{part([1])}.{part({})}.x", "its header can't be decoded"),
+        (f"{segment({'alg': 'RS256'})}.garbage.x", "its payload can't be decoded"),
+        (f"{segment([1])}.{segment({})}.x", "its header can't be decoded"),
         ("ümlaut.b.c", "its header can't be decoded"),
     ],
 )
@@ -241,7 +240,7 @@ def test_not_a_jwt(lab: Lab, text: str, said: str) -> None:
 @pytest.mark.local
 def test_a_refresh_token(lab: Lab) -> None:
     # The local AWS's refresh tokens aren't encrypted like Cognito's; it refuses this one too.
-    made = ".".join([part({"enc": "A256GCM", "alg": "RSA-OAEP"}), "a", "b", "c", "d"])
+    made = ".".join([segment({"enc": "A256GCM", "alg": "RSA-OAEP"}), "a", "b", "c", "d"])
     says(lab.explain("/hello", made), "refresh_token", 401, "only Cognito can read")
 
 
@@ -255,7 +254,7 @@ def test_wrong_pool(lab: Lab) -> None:
 @pytest.mark.local
 def test_a_foreign_token_is_named_by_its_own_word_and_its_keys_are_not_fetched(lab: Lab) -> None:
     with Fixed(lambda _: Answer(200, "{}")) as elsewhere:
-        token = changed(lab.tokens["id_token"], iss=f"{elsewhere.url}/{lab.up['user_pool_id']}")
+        token = with_claims(lab.tokens["id_token"], iss=f"{elsewhere.url}/{lab.up['user_pool_id']}")
         found = lab.explain("/hello", token)
         says(found, "wrong_pool", 401, elsewhere.url, "test-login --username NAME --stack why")
         assert found.facts["signature"] == "not checked: the token is of another pool"
@@ -264,7 +263,7 @@ def test_a_foreign_token_is_named_by_its_own_word_and_its_keys_are_not_fetched(l
 
 @pytest.mark.local
 def test_tampered(lab: Lab) -> None:
-    found = lab.explain("/hello", changed(lab.tokens["id_token"], sub="root"))
+    found = lab.explain("/hello", with_claims(lab.tokens["id_token"], sub="root"))
     says(found, "bad_signature", 401, "the token was changed")
     assert found.facts["signature"] == "not made by the stack's pool"
 
@@ -464,7 +463,7 @@ def test_a_lambda_permission_is_missing(lab: Lab) -> None:
 
 @pytest.mark.local
 def test_the_command_reads_well_and_shows_no_token(lab: Lab) -> None:
-    token = changed(lab.tokens["id_token"], exp=1)
+    token = with_claims(lab.tokens["id_token"], exp=1)
     words = ("explain", lab.address("/hello"), "--token-stdin", "--stack", "why")
     done = lab.cli.run(*words, typed=f"Authorization: {token}\n").must()
     lines = done.out.splitlines()

@@ -22,13 +22,13 @@ from cogauth.cli.output import print_error, print_json_list, stacked, styled
 from cogauth.errors import CogauthError
 from cogauth.printable import json_text, one_line
 from support.attached import only_a_pool
-from support.called_api import segment
 from support.commands import KEYS, Cli, command_line, in_process
 from support.forker import Result
 from support.hostile import ANY_TEXT, FORGED, HOSTILE, acting
 from support.local_aws import client
 from support.names import REGION
 from support.servers import CALLER, Answer, Fixed, Request
+from support.tokens import segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from cogauth.client import token_store
 from cogauth.client.transport import strict_json
 from support import sign_in_api
-from support.called_api import POOL, SIGNATURE, Played, segment, session, token
+from support.called_api import POOL, SIGNATURE, Played, session, token
 from support.commands import KEYS, in_process
+from support.tokens import segment
 
 if TYPE_CHECKING:
     from pathlib import Path

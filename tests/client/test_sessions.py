@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shlex
@@ -17,6 +16,7 @@ from cogauth.client import token_store, tokens
 from support.commands import KEYS, Running, command_line, files_in, in_process
 from support.local_stack import LocalStack
 from support.names import PASSWORD, REGION
+from support.tokens import with_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +58,6 @@ class Kit(LocalStack):
             name: with_claims(former[name], **claims) for name in ("id_token", "access_token")
         }
         token_store.store(self.state, username, {**former, **changed})
-
-
-def with_claims(token: str, **claims: Any) -> str:
-    header, _, signature = token.split(".")
-    middle = base64.urlsafe_b64encode(json.dumps({**claims_of(token), **claims}).encode())
-    return f"{header}.{middle.decode().rstrip('=')}.{signature}"
 
 
 def claims_of(token: str) -> dict[str, Any]:

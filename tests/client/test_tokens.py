@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cogauth.client import tokens
 from cogauth.client.transport import http_session
-from support.called_api import CLIENT, POOL, segment
+from support.called_api import CLIENT, POOL
 from support.sampling import examples
 from support.servers import Answer
 from support.sign_in_api import (
@@ -28,6 +28,7 @@ from support.sign_in_api import (
     success,
     token,
 )
+from support.tokens import segment
 
 if TYPE_CHECKING:
     from cogauth.context import Context

@@ -22,6 +22,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from cogauth.aws.answers import code_of
 from support.real_aws import Account, post, until_it_answers
 
 if TYPE_CHECKING:
@@ -107,10 +108,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackOnAws]:
 
 def said(what: str, answer: object) -> None:
     print(f"\n{what}: {answer}")  # noqa: T201 for pytest -s
-
-
-def code_of(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])
 
 
 def test_a_pool_that_names_no_tier_and_no_policy(stack: StackOnAws) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from support.servers import (
     asks_for_the_api,
 )
 from support.state_files import state_at
+from support.tokens import segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 POOL, CLIENT = f"{REGION}_Pool1", "client1"
 BASE = "/restapis/api1/dev/_user_request_"
 SIGNATURE = "the-signature-of-this-token-is-no-ones-business"
-
-
-def segment(content: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
 def token(use: str = "id", **claims: Any) -> str:

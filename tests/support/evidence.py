@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-
-import jwt
 
 from cogauth.checks.explain.address import Address
 from cogauth.checks.explain.evidence import Answer as Got
@@ -17,21 +13,10 @@ from cogauth.checks.explain.evidence import Evidence, read_token
 from cogauth.gateway.deployed import Deployed
 from cogauth.gateway.rest_apis import Guard, Issuer, Route, Routes
 from support.names import REGION
+from support.tokens import segment
 
 if TYPE_CHECKING:
     from cogauth.checks.explain import Diagnosis
-
-
-def part(document: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
-
-
-def changed(token: str, **claims: Any) -> str:
-    """A token with other claims under its old signature."""
-    header, payload, signature = token.split(".")
-    old = jwt.decode(token, options={"verify_signature": False})
-    del payload
-    return f"{header}.{part({**old, **claims})}.{signature}"
 
 
 def says(found: Diagnosis, code: str, status: int | None, *words: str) -> None:
@@ -72,7 +57,7 @@ def a_token(**claims: Any) -> str:
         "exp": NOW + 3600,
         **claims,
     }
-    return f"{part({'alg': 'RS256', 'kid': 'k'})}.{part(whole)}.c2lnbmF0dXJl"
+    return f"{segment({'alg': 'RS256', 'kid': 'k'})}.{segment(whole)}.c2lnbmF0dXJl"
 
 
 def evidence(

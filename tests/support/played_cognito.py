@@ -27,6 +27,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from support.handlers import load_sign_in
+from support.tokens import segment
 
 POOL, CLIENT = "eu-west-1_AbCdEfGhI", "1example23456789"
 ARN = "arn:aws:sts::123456789012:assumed-role/cogauth-sign-in/cogauth-sign-in"
@@ -70,10 +71,6 @@ def challenge(name: str) -> Reply:
 
 
 WRONG = not_authorized("Incorrect username or password.")
-
-
-def segment(claims: dict[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
 
 
 @dataclass

@@ -30,12 +30,12 @@ from support.evidence import (
     SIGNATURE,
     OurPool,
     a_token,
-    changed,
     evidence,
     says,
 )
 from support.names import REGION
 from support.servers import Answer, Fixed
+from support.tokens import with_claims
 
 
 def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_the_keys_of_a_pool_that_the_authorizer_takes(monkeypatch: pytest.Monkey
     assert asked == [f"GET {issuer}/.well-known/jwks.json"]
     assert found.signed is True
     assert diagnose(found).facts["signature"] == "made by the pool that it names"
-    found = seen(changed(good, sub="root"))
+    found = seen(with_claims(good, sub="root"))
     assert found.signed is False
     says(diagnose(found), "bad_signature", 401)
     del asked[:]
