@@ -456,6 +456,20 @@ def test_what_someone_else_set_of_a_gateway_response_stays(account: Account) -> 
     assert after == before
 
 
+def test_a_response_that_is_a_default_but_for_the_header_is_deleted(account: Account) -> None:
+    account.up(cors_origins=ONE)
+    for kind, status in (("UNAUTHORIZED", "401"), ("ACCESS_DENIED", "403")):
+        account.client("apigateway").put_gateway_response(
+            **place(account),
+            responseType=kind,
+            statusCode=status,
+            responseTemplates=DEFAULT_TEMPLATE,
+            responseParameters={HEADER: f"'{ONE[0]}'"},
+        )
+    account.up(cors_origins=NONE)
+    assert gateway_responses(account) == {}
+
+
 def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Account) -> None:
     """While nobody sets UNAUTHORIZED, AWS describes it with the headers of DEFAULT_4XX."""
     account.up(cors_origins=ONE)
