@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cogauth import engine
+from cogauth.aws.answers import Field
 from cogauth.errors import CogauthError, UsageError
 from cogauth.settings import Settings
 from cogauth.steps.iam import check_boundary
@@ -254,7 +255,12 @@ def boundaries_sent(call: Call) -> Any:
 def test_it_is_set_changed_and_taken_back(account: Account) -> None:
     account.stands()
     changed = {**UNCHANGED, "role": "updated", "auto_confirm_role": "updated"}
+    former = None
     for arn in (BOUNDARY, OTHER_BOUNDARY):
+        rows = engine.plan(account.context(permissions_boundary=arn), Silent()).rows
+        field = Field("PermissionsBoundary.PermissionsBoundaryArn", former, arn)
+        assert [row.fields for row in rows if row.fields] == [[field]] * 2
+        former = arn
         assert account.up(permissions_boundary=arn) == changed
         assert boundaries(account) == [arn] * 2
         assert account.up() == UNCHANGED

@@ -16,7 +16,7 @@ from support.answers import not_assumable
 from support.built import Built
 from support.calls import Call, refusal
 from support.reporters import Told
-from support.stacks import AUTO_CONFIRM, ROLE, SIGN_IN, STACK, existing
+from support.stacks import AUTO_CONFIRM, ROLE, SIGN_IN, STACK, UNCHANGED, existing
 from support.world import statements
 
 
@@ -129,6 +129,26 @@ def test_a_function_that_lambda_could_not_make_is_no_success(
         client.meta.events.unregister("after-call.lambda.CreateFunction", fail)
     assert not account.down().problems
     assert account.left() == []
+
+
+def test_a_function_that_nobody_called_for_weeks_is_not_waited_for(account: Account) -> None:
+    """Lambda calls it Inactive, and starts it at the next call."""
+    account.stands()
+    began = account.time.now
+
+    def rest(parsed: dict[str, Any], **_: Any) -> None:
+        found = parsed.get("Configuration", parsed)
+        if "State" in found:
+            found["State"] = "Inactive"
+
+    events = account.aws.lambda_.meta.events
+    events.register("after-call", rest)
+    try:
+        assert account.up() == UNCHANGED
+        assert account.up(sign_in_memory=1024)["sign_in_function"] == "updated"
+    finally:
+        events.unregister("after-call", rest)
+    assert account.time.now == began
 
 
 @pytest.mark.parametrize("refused_while_pending", [False, True])
