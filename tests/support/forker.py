@@ -43,7 +43,10 @@ REMEDY = re.compile(
 # time, and then forks for each command. A second fork supervises each command, so that several
 # can run at once.
 FORKER = """
-import atexit, fcntl, functools, gc, importlib, json, os, pkgutil, socket, sys, termios, threading
+import atexit, fcntl, functools, gc, importlib, json, os, pkgutil, signal, socket, sys, termios
+import threading
+# The tests may run in the background, where SIGINT is ignored; a command is to be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import boto3, cogauth
 from botocore.loaders import JSONFileLoader, Loader
 from cogauth.cli import main
@@ -141,6 +144,9 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+_making = threading.Lock()
+
+
 class Forked:
     """A command that a forker runs, with the interface of subprocess.Popen."""
 
@@ -178,14 +184,13 @@ class Forker:
 
     def __init__(self) -> None:
         self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with interruptible():
-            self._process = subprocess.Popen(
-                [PYTHON, "-c", FORKER, str(theirs.fileno())],
-                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(
+            [PYTHON, "-c", FORKER, str(theirs.fileno())],
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": LANG},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
         theirs.close()
 
     def start(
@@ -238,11 +243,16 @@ class Forker:
 
 
 @functools.cache
-def forker() -> Forker:
-    """Return this process's forker."""
+def _made() -> Forker:
     made = Forker()
     atexit.register(made.end)
     return made
+
+
+def forker() -> Forker:
+    """Return this process's forker, which the first of its threads makes."""
+    with _making:
+        return _made()
 
 
 @dataclass(frozen=True)
