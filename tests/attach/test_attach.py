@@ -22,8 +22,8 @@ from support.attached import (
 )
 from support.calls import Call
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_the_chosen_methods_are_guarded_live_and_deployed(account: Account, orders: Orders) -> None:

@@ -11,8 +11,8 @@ from support.account import Account
 from support.attached import OTHER_POOL, Orders, attach, plan, put_jwt
 from support.calls import Call, refusal
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_options_and_any_are_left_out(account: Account, orders: Orders) -> None:

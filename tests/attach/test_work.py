@@ -14,8 +14,8 @@ from support.account import Account
 from support.attached import Orders, attach, detach
 from support.calls import Call, refusal
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 authorizations = st.builds(

@@ -13,8 +13,8 @@ from support.attached import SCOPE, Orders, attach, detach, pool_and_orders
 from support.calls import Call
 from support.faults import FAULTS, StoppedError, nth, run_with_fault
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 COMMANDS: dict[str, Callable[[Account], object]] = {

@@ -26,8 +26,8 @@ from support.stacks import (
 )
 from support.tampers import delete_authorizer, delete_log_group
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 KMS = (
     "Lambda was unable to configure access to your environment variables because the KMS key is "

@@ -186,7 +186,7 @@ def check_ending(here: Place, clean: Clean, ending: str, *, login: bool) -> None
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("what", ["CreateUserPool", "POST /restapis"])
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 def test_a_create_that_lands_after_its_caller_was_killed_is_found(
     what: str, ending: str, here: Place, clean: Clean
 ) -> None:

@@ -27,8 +27,8 @@ from support.stacks import (
 )
 from support.tampers import delete_role, delete_sign_in_function
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_down_leaves_nothing_and_lists_all_it_deleted(account: Account) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from support.account import Account
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 AUDIT = json.dumps(
     {

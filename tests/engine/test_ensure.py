@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from support.calls import Call
     from support.commands import Cli
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def authorizers(account: Account) -> list[dict[str, Any]]:

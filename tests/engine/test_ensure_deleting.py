@@ -17,8 +17,8 @@ from support.stacks import (
     fact,
 )
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_what_this_stack_itself_was_deleting_is_made_anew_without_a_question(

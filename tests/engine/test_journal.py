@@ -38,8 +38,8 @@ from support.stacks import (
 )
 from support.tampers import delete_role
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def at(operation: str, do: Callable[[], Any]) -> Callable[[Call], Any]:

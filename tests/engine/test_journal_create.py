@@ -12,8 +12,8 @@ from support.account import Account
 from support.calls import Call, refusal
 from support.stacks import STACK, existing
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_up_does_what_its_plan_says_with_other_settings(
     assert plan.questions == []
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("tamper", TAMPERS)
 def test_up_does_what_its_plan_says_after_a_change_by_hand(
     account: Account, tamper: Callable[[Account], None]
@@ -256,7 +256,7 @@ def test_up_does_what_its_plan_says_after_a_change_by_hand(
             assert str(change)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("delete", DELETIONS)
 def test_up_does_what_its_plan_says_after_a_deletion_by_hand(
     account: Account, delete: Callable[[Account], None]

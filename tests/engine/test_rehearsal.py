@@ -76,7 +76,7 @@ def prepared(account: Account) -> Account:
 
 
 @pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 def test_its_calls_make_what_up_makes(accounts: Accounts, choices: dict[str, Any]) -> None:
     with accounts() as account:
         prepared(account).up(**choices)

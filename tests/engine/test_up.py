@@ -62,8 +62,8 @@ from support.tampers import (
 )
 from support.world import described
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_up_makes_exactly_one_of_each(account: Account) -> None:

@@ -27,8 +27,8 @@ from support.stacks import (
 )
 from support.tampers import close_sign_up, delete_log_group, weaken_passwords
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def password_policy(account: Account) -> dict[str, Any]:

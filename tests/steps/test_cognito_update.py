@@ -25,8 +25,8 @@ from support.calls import Call, refusal
 from support.faults import stopped
 from support.stacks import mutations
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 OTHERS: dict[str, Any] = {
     "DeletionProtection": "ACTIVE",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from support.commands import Cli
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 OTHER = ("http://localhost:3000",)
 ANY = ("*",)
 NONE: tuple[str, ...] = ()
@@ -393,7 +393,7 @@ def let_all_read_refusals(account: Account) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 def test_up_restores_it(account: Account, tamper: Callable[[Account], None], step: str) -> None:
     account.up(confirm=agree, cors_origins=ONE)
     before = configuration(account)
@@ -487,7 +487,7 @@ def test_an_inherited_header_is_not_taken_for_a_response_of_its_own(account: Acc
 
 
 @pytest.mark.parametrize("name", CHOICES)
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 def test_recover_reads_the_origins_off_what_stands(account: Account, name: str) -> None:
     account.up(cors_origins=CHOICES[name], path="/enter")
     before = configuration(account)

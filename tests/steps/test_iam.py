@@ -39,8 +39,8 @@ from support.stacks import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 BOUNDARY, OTHER_BOUNDARY = (
     f"arn:aws:iam::123456789012:policy/{name}" for name in ("boundary", "path/to/other")

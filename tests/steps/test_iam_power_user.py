@@ -7,8 +7,8 @@ from support.account import Account, Silent
 from support.faults import stopped
 from support.stacks import AUTO_CONFIRM_ROLE, ROLE, STACK, UNCHANGED, existing, fact
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def test_power_user_on_and_off(account: Account, managed_policies: None) -> None:

@@ -12,8 +12,8 @@ from support.answers import not_assumable
 from support.calls import Call, refusal
 from support.stacks import SIGN_IN, STACK, existing, fact, mutations
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def up_without_function(

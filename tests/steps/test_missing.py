@@ -74,7 +74,7 @@ DELETED_FROM_THE_API: dict[Callable[[Any], None], str] = {
 }
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("delete", "key"), (DELETED | DELETED_FROM_THE_API).items())
 def test_what_is_gone_is_named_as_plan_names_it(
     account: Account, delete: Callable[[Account], None], key: str

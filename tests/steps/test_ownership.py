@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from support.forker import Result
 
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 TAGS = ("cogauth:stack", "cogauth:stack-id")
@@ -360,7 +360,7 @@ def two_stacks(account: Account) -> Any:
 
 
 @pytest.mark.parametrize("key", ROOTS)
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 def test_down_leaves_another_stacks_thing_alone_and_forgets_it(account: Account, key: str) -> None:
     alone = account.as_after(two_stacks)
     theirs = account.state("shop2").record(key)

@@ -14,8 +14,8 @@ from support.stacks import AUTO_CONFIRM, OTHER_TRUST, ROLE, SIGN_IN_LOGS, fact, 
 from support.tampers import delete_auto_confirm_function, delete_role
 from support.world import described, lasting
 
-# Most cases run `up` more than once, so plain `pytest` runs only every fourth one.
-pytestmark = pytest.mark.sample(4)
+# Most cases run `up` more than once, so plain `pytest` runs only every sixth one.
+pytestmark = pytest.mark.sample(6)
 
 
 def make_foreign_role(account: Account) -> None:

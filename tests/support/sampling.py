@@ -42,7 +42,7 @@ def _sampled(items: Iterable[pytest.Item]) -> list[pytest.Item]:
 
 
 # Plain `pytest` runs one in this many examples.
-FEWER = 4
+FEWER = 6
 DEFAULT = 100
 
 
