@@ -119,6 +119,7 @@ def test_a_clean_up_that_is_denied_makes_no_second_deployment(
     assert orders.deployments() == ["prod"]
 
 
+@pytest.mark.long
 def test_hundreds_of_methods_keep_to_the_rate(account: Account, orders: Orders) -> None:
     for number in range(60):
         orders.put("GET", f"/n{number}", "NONE")

@@ -96,6 +96,7 @@ def test_a_lost_answer_is_not_asked_for_again() -> None:
     assert requests == 1
 
 
+@pytest.mark.long
 def test_without_a_stop_botocore_tries_again() -> None:
     with Fixed(lambda _request: Answer(503)) as server, pytest.raises(ClientError) as caught:
         made(server.url).lambda_.list_functions()

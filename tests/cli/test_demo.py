@@ -71,6 +71,7 @@ def test_the_demo_is_told_and_leaves_nothing(newcomer: Cli) -> None:
     assert left(newcomer) == []
 
 
+@pytest.mark.long
 def test_the_demo_as_json_is_one_document(newcomer: Cli) -> None:
     # The target options don't matter to it: it has its own local AWS.
     done = newcomer.run(

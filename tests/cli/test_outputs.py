@@ -543,6 +543,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.local
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.sample(2)

@@ -449,6 +449,7 @@ def test_a_half_made_stack_is_recovered(
         assert account.left() == [], after
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["up", "down"])
 @pytest.mark.sample(2)
 def test_what_a_cut_off_down_left_is_recovered(

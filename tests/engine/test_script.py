@@ -162,6 +162,7 @@ def test_it_makes_what_up_makes_and_recover_takes_it_up(
     assert here.existing() == {}
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_what_a_script_made_that_was_stopped_is_finished_by_up_and_deleted_by_down(
     here: LocalStack, tmp_path: Path

@@ -149,6 +149,7 @@ def test_it_keeps_its_former_role_until_lambda_takes_the_new_one(before: Account
     assert runs_as(before) == OWN
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["stopped before", "stopped after", "answer lost", "denied"])
 @pytest.mark.parametrize("then", ["up", "down"])
 @pytest.mark.sample(12)
@@ -371,6 +372,7 @@ def test_one_of_another_account_is_refused_before_anything_is_made(account: Acco
     assert boundaries(account) == [None] * 2
 
 
+@pytest.mark.long
 @pytest.mark.local
 def test_on_the_local_aws(cli: Cli, endpoint: str) -> None:
     """A boundary must exist there, and users sign up with the function's own role."""
