@@ -22,7 +22,7 @@ from cogauth.client import token_store, tokens
 from cogauth.client.passwords import new_password
 from cogauth.client.signin import logs_command, sign_in
 from cogauth.client.transport import http_session
-from cogauth.errors import CogauthError
+from cogauth.errors import CogauthError, LoginError
 from cogauth.record.records import THROWAWAY
 from cogauth.steps.lookup import check_pool
 from cogauth.steps.missing import missing_error
@@ -102,6 +102,20 @@ def _tidy(ctx: Context, user: str | None, *, answered: bool) -> str | None:
     return None
 
 
+def checked_tokens(answer: dict[str, Any], path: str) -> dict[str, str]:
+    """Return the ID token and the access token of a sign-in's answer.
+
+    Raises LoginError if one of them isn't a JWT: the function, or an endpoint, may answer anything.
+    """
+    found = {name: str(answer[name]) for name in ("id_token", "access_token")}
+    for name, token in found.items():
+        try:
+            tokens.take_apart(token)
+        except tokens.FlawError as flaw:
+            raise LoginError(f"POST {path} answers an {name} that isn't a token: {flaw}.") from flaw
+    return found
+
+
 class _Run:
     def __init__(self, ctx: Context, subject: Subject, report: Callable[[Row], None]) -> None:
         self.ctx = ctx
@@ -154,7 +168,7 @@ class _Run:
         sent, expected = f"POST {path}, that name and another password", "wrong_credentials"
         note = "" if code == expected else self._why(refused, "it was not refused")
         self._add(Row("wrong password", sent, expected, code, code == expected, note))
-        return {name: str(answer[name]) for name in tokens.NAMES if name in answer}
+        return checked_tokens(answer, path)
 
     def _why(self, answer: dict[str, Any], otherwise: str) -> str:
         """Return a note about the wrong answer of a sign-in."""
@@ -177,14 +191,16 @@ class _Run:
         found: dict[str, str] = {}
         for kept in token_store.stored(self.ctx.state).values():
             for name in {"id_token", "access_token"} - set(found):
-                try:
-                    claims = tokens.take_apart(kept[name]).claims
-                    expired = float(claims["exp"]) < self.ctx.now()
-                except (tokens.FlawError, KeyError, TypeError, ValueError):
-                    continue
-                if expired and tokens.is_signed(self.ctx, http, kept[name]):
+                if self._has_expired(kept[name]) and tokens.is_signed(self.ctx, http, kept[name]):
                     found[name] = kept[name]
         return found
+
+    def _has_expired(self, token: str) -> bool:
+        try:
+            end = tokens.as_time(tokens.take_apart(token).claims.get("exp"))
+        except tokens.FlawError:
+            return False
+        return end is not None and end < self.ctx.now()
 
 
 # What looking up and deleting the throwaway user needs.
