@@ -1,7 +1,7 @@
 """The calls to one attached API, at the pace that API Gateway allows.
 
-The callers record each method before and after its update. A deployment needs no record: the API
-is ``outdated`` for its stages until it is done.
+The callers record each method before and after its update. A deployment needs no record of its own:
+its stages are recorded as ``outdated`` until it is done.
 
 The API may belong to anyone. In it cogauth owns one authorizer, named after the stack id, and the
 deployments whose description is that name. It changes or deletes only these, and the authorization
