@@ -195,12 +195,13 @@ class Ensure:
         What the record says:
 
         none      Nothing exists.
-        (a SNAPSHOT that isn't ``created``: delete those that are left, and create another)
         creating  A crash may have left one: adopt the oldest.
         created   Read it.
         outdated  It must be recreated. Its ``recreate`` says whether it is deleted first; if it is
                   never recreated, keep it.
         deleting  An interrupted ``down`` may not have deleted it: then keep it.
+
+        A SNAPSHOT that isn't ``created`` is created again; those that are left are deleted.
         """
         ctx, resource = self.ctx, self.resource
         if record is None:

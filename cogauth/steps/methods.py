@@ -49,7 +49,8 @@ STATUS_BY_CODE = {
     "unavailable": 500,
     "internal_error": 500,
 }
-# The last "*" stands for "/" as well: it includes a method's responses and its integration.
+# The last "*" stands for "/" as well: it includes a method's responses and its integration. Source:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 METHODS = f"{REST_API}/resources/*/methods/*"
 # An integration without a back end.
 MOCK: dict[str, Any] = {
